@@ -1,0 +1,31 @@
+import type { Channel, ChannelHandler, Link, OpenOptions, HelloInfo } from '@burrow/tunnel';
+
+/** What is known of an agent's links in this relay. */
+export interface Presence {
+  readonly links: number;
+  /** ms since the epoch. */
+  readonly connectedSince: number;
+  readonly hello: HelloInfo;
+}
+
+/**
+ * From an agent's id to a channel. Hides whether the agent's link ends here or
+ * on another relay.
+ */
+export interface Router {
+  /**
+   * Opens a channel now, or returns undefined when no usable link is known (then
+   * `await waitFor` and try again). Interactive traffic goes to a link without bulk.
+   * Throws TunnelError `limit` when every link is full.
+   */
+  open(agentId: string, options: OpenOptions, handler: ChannelHandler): Channel | undefined;
+  /** Resolves once a link of the agent is there; rejects with the signal's reason. */
+  waitFor(agentId: string, signal: AbortSignal): Promise<void>;
+  presence(agentId: string): Presence | undefined;
+}
+
+/** What the links room tells routing. */
+export interface LinkRegistry {
+  add(agentId: string, link: Link, hello: HelloInfo): void;
+  remove(agentId: string, link: Link): void;
+}

@@ -1,0 +1,199 @@
+import type { TunnelError, ChannelErrorCode } from './errors.ts';
+
+/** What the agent connects a channel to. Ports are 1 to 65535. */
+export type Target =
+  | { readonly kind: 'tcp'; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'ssh' }
+  | { readonly kind: 'terminal'; readonly session: string };
+
+/** On whose behalf a channel is opened. */
+export interface Principal {
+  readonly userId: string;
+  readonly username: string;
+}
+
+/**
+ * `interactive`: a person waits for each byte. `bulk`: throughput matters.
+ * `auto`: interactive until it has moved a lot at once.
+ */
+export type Traffic = 'auto' | 'interactive' | 'bulk';
+
+export interface OpenOptions {
+  readonly target: Target;
+  readonly principal: Principal;
+  readonly traffic?: Traffic;
+  /** At most 16 entries and 4 KiB in all. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/**
+ * The user of a channel. All calls are synchronous and come from the event
+ * loop, never from inside a call the user makes on the channel.
+ */
+export interface ChannelHandler {
+  /** The target is connected. Only on the opener's side, at most once. */
+  onOpened?(): void;
+  /**
+   * Bytes arrived. The handler owns them, and calls `channel.consumed(n)` once
+   * it has handed them on: that is what lets the other side send more.
+   */
+  onData(chunk: Buffer): void;
+  /** The other side half-closed: no more `onData`. At most once. */
+  onEnd(): void;
+  /** After `write` returned false: there is room again. */
+  onWritable?(): void;
+  /**
+   * The last call, exactly once. Without error: both directions ended in
+   * order. With one: the channel was reset, or its link failed.
+   */
+  onClose(error?: TunnelError): void;
+}
+
+/** One byte stream inside a link. */
+export interface Channel {
+  /** 32 hex digits; names the channel in logs and across links. */
+  readonly uid: string;
+  readonly target: Target;
+  readonly principal: Principal;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly link: Link;
+  readonly opened: boolean;
+  readonly closed: boolean;
+  /** Bytes written and not yet given to the link: what waits for credit or its turn. */
+  readonly queuedBytes: number;
+  /** Gives the channel to another user (e.g. the next request on a pooled one). */
+  setHandler(handler: ChannelHandler): void;
+  setTraffic(traffic: Traffic): void;
+  /** Acceptor only: the target is connected. */
+  accept(): void;
+  /**
+   * Queues bytes. The channel owns the chunk from here on. Returns false when
+   * over 256 KiB are queued: stop, and go on at `onWritable`. Never drops. After
+   * `end` or close it does nothing and returns false.
+   */
+  write(chunk: Uint8Array): boolean;
+  /** Half-close: no more writes. Idempotent. */
+  end(): void;
+  /**
+   * Ends both directions at once. The handler's `onClose` is *not* called for
+   * an error of one's own making. Idempotent.
+   */
+  reset(code: ChannelErrorCode, reason: string): void;
+  /** `bytes` received through `onData` have been handed on. */
+  consumed(bytes: number): void;
+}
+
+export interface LinkHandler {
+  /** The other side opened a channel. Call `setHandler` before returning, then `accept` or `reset` it. */
+  onChannel(channel: Channel): void;
+  /** The other side wants the link to end; open nothing new on it. */
+  onDrain?(deadlineMs: number, reason: string): void;
+  /** The last call, exactly once, after every channel's `onClose`. */
+  onClose(error: TunnelError): void;
+}
+
+export interface LinkStats {
+  readonly channels: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Payload queued in all channels and not yet given to the transport. */
+  readonly queuedBytes: number;
+  /** Times a channel had bytes to send and no credit for them. */
+  readonly stalls: number;
+  /** Smoothed round trip in ms; undefined before the first sample. */
+  readonly rttMs: number | undefined;
+  /** True while bulk is flowing (in the last second) on this link. */
+  readonly bulk: boolean;
+}
+
+/** One gRPC stream (or WebSocket) between two processes. */
+export interface Link {
+  readonly id: string;
+  readonly closed: boolean;
+  /** True after either side sent `Drain`. */
+  readonly draining: boolean;
+  readonly stats: LinkStats;
+  /** Throws TunnelError `limit` (too many channels), `draining` or `link-lost`. */
+  open(options: OpenOptions, handler: ChannelHandler): Channel;
+  /** Asks the other side to end this link within `deadlineMs`. */
+  drain(deadlineMs: number, reason: string): void;
+  /** Ends the link and all its channels now, telling the other side why. Idempotent. */
+  close(error: TunnelError): void;
+}
+
+/** The dialler's introduction, from `Hello`. */
+export interface HelloInfo {
+  readonly revision: number;
+  readonly minRevision: number;
+  readonly instanceId: string;
+  readonly software: string;
+  readonly capabilities: readonly string[];
+  readonly listeningPorts: readonly number[];
+  readonly sshHostKey: string;
+  readonly label: string;
+}
+
+/** The relay's answer, from `Welcome`. */
+export interface WelcomeInfo {
+  readonly revision: number;
+  readonly relayId: string;
+  readonly relayIncarnation: string;
+  readonly software: string;
+  readonly capabilities: readonly string[];
+  readonly clusterSize: number;
+  readonly pingAfterMs: number;
+  readonly pongWithinMs: number;
+  readonly maxChannels: number;
+  readonly workload: string;
+  readonly minLinks: number;
+  readonly maxLinks: number;
+}
+
+/**
+ * The dialling side. `dialGrpc` (from `@burrow/tunnel/grpc`) and
+ * `dialWebSocket` (from `@burrow/tunnel/websocket`) both have this shape; they
+ * resolve once `Welcome` has arrived, and reject with TunnelError.
+ */
+export interface DialOptions {
+  /** `http://…` or `https://…` of the relay. */
+  readonly url: URL;
+  readonly token: string;
+  readonly hello: Omit<HelloInfo, 'revision' | 'minRevision' | 'capabilities'>;
+  readonly handler: LinkHandler;
+  /** PEM of extra certificate authorities. */
+  readonly ca?: string;
+  /** Makes the raw socket (through a proxy, say); default: a TCP connection to the URL. */
+  readonly connect?: (signal: AbortSignal) => Promise<import('node:stream').Duplex>;
+  /** Bounds the whole of dialling. */
+  readonly signal: AbortSignal;
+}
+
+export interface DialledLink {
+  readonly link: Link;
+  readonly welcome: WelcomeInfo;
+}
+
+export type Dial = (options: DialOptions) => Promise<DialledLink>;
+
+/**
+ * The accepting side, per incoming stream: `acceptGrpc(stream, headers, options)`
+ * takes an http2 server stream, `acceptWebSocket(socket, options)` a `ws` socket. The link waits
+ * for `Hello` (bounded by helloTimeoutMs), then calls `welcome`, which may be
+ * asynchronous and may throw TunnelError to refuse the link with its code.
+ * Resolves to undefined when the link was refused or lost before `Welcome`.
+ */
+export interface AcceptOptions {
+  readonly welcome: (
+    hello: HelloInfo,
+  ) => Omit<WelcomeInfo, 'revision' | 'capabilities'> | Promise<Omit<WelcomeInfo, 'revision' | 'capabilities'>>;
+  readonly handler: LinkHandler;
+  readonly helloTimeoutMs?: number;
+  /** Opens per second that the dialler may make; 0: none (agents accept, they never open). */
+  readonly maxOpensPerSecond?: number;
+}
+
+export interface AcceptedLink {
+  readonly link: Link;
+  readonly hello: HelloInfo;
+}
