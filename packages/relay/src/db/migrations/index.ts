@@ -1,0 +1,7 @@
+import type { Migration } from "kysely";
+import { workspaces } from "./0001-workspaces.ts";
+
+/** Every migration, oldest first. A static list: nothing is read from disk at run time. */
+export const MIGRATIONS: Readonly<Record<string, Migration>> = {
+  "0001-workspaces": workspaces,
+};

@@ -1,0 +1,4 @@
+import type { ControlTables } from "../control/tables.ts";
+
+/** Every table of the relay's database. */
+export interface Tables extends ControlTables {}
