@@ -1,0 +1,67 @@
+// The door of every command of this project. Runs on the Node that happens to
+// be installed (20 or newer) with no package present; brings what is missing,
+// then hands over to the project's own Node.
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { installPackages } from './lib/install-packages.mjs';
+import { cleanEnvironment } from './lib/npm.mjs';
+import { NEEDED_MAJOR, projectNode, ROOT } from './lib/project-node.mjs';
+
+const COMMANDS = {
+  start: 'scripts/start.ts',
+  test: 'scripts/test.ts',
+  bench: 'bench/main.ts',
+};
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
+function fail(message) {
+  process.stderr.write(`${message}\n`);
+  process.exit(1);
+}
+
+const [command, ...args] = process.argv.slice(2);
+const script = COMMANDS[command];
+if (script === undefined)
+  fail(`Unknown command "${command ?? ''}". Known: ${Object.keys(COMMANDS).join(', ')}.`);
+
+const stop = new AbortController();
+const stopInstalling = (signal) => {
+  stop.abort();
+  // npm is asked to stop; the conventional code says which signal ended us.
+  setTimeout(() => process.exit(128 + (constants.signals[signal] ?? 0)), 500);
+};
+for (const signal of SIGNALS) process.once(signal, stopInstalling);
+try {
+  await installPackages(ROOT, stop.signal);
+} catch (error) {
+  if (!stop.signal.aborted) fail(`The packages could not be installed. ${error.message}`);
+  await new Promise(() => undefined); // the handler above ends the process
+}
+for (const signal of SIGNALS) process.off(signal, stopInstalling);
+
+const node = projectNode();
+if (node === undefined) {
+  fail(
+    `Burrow needs Node ${NEEDED_MAJOR} or newer; this is ${process.version}, and there is no packaged Node for ` +
+      `${process.platform}-${process.arch}. Install Node ${NEEDED_MAJOR} and run the same command with it.`,
+  );
+}
+
+const env = cleanEnvironment();
+env.PATH = `${join(ROOT, 'node_modules/.bin')}${delimiter}${env.PATH ?? ''}`;
+const child = spawn(node, ['--disable-warning=ExperimentalWarning', join(ROOT, script), ...args], {
+  cwd: process.cwd(),
+  env: { ...env, BURROW_PARENT_FD: '3' },
+  // The fourth is a lifeline: it closes when this process ends, however it ends.
+  stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+});
+// From a terminal the child hears Ctrl-C itself as well; it takes the two for one.
+for (const signal of SIGNALS) process.on(signal, () => child.kill(signal));
+child.once('error', (error) => fail(`${node} could not be started: ${error.message}`));
+child.once('exit', (code, signal) => {
+  if (signal === null) process.exit(code ?? 1);
+  for (const name of SIGNALS) process.removeAllListeners(name);
+  process.kill(process.pid, signal);
+});
