@@ -1,0 +1,181 @@
+/**
+ * The relay's whole configuration, in one schema: files, environment, flags,
+ * `burrow relay config` and docs/configuration.md all come from it.
+ */
+import { z } from 'zod';
+import { addressRange } from './address-range.ts';
+
+const milliseconds = (min: number, max: number): z.ZodNumber => z.number().int().min(min).max(max);
+const count = (min: number, max: number): z.ZodNumber => z.number().int().min(min).max(max);
+
+const DNS_NAME =
+  /^(?=.{1,190}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
+const dnsName = z
+  .string()
+  .regex(DNS_NAME, 'must be a DNS name in lower case, such as burrow.example.com');
+
+const tls = z
+  .strictObject({
+    certFile: z
+      .string()
+      .optional()
+      .describe(
+        'PEM certificate chain, usually a wildcard for the domain. Read again when it changes.',
+      ),
+    keyFile: z.string().optional().describe('PEM private key of the certificate.'),
+  })
+  .refine((value) => (value.certFile === undefined) === (value.keyFile === undefined), {
+    message: 'certFile and keyFile belong together: set both, or neither for a plain port',
+  });
+
+const listen = z.strictObject({
+  host: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('Address to listen on; `0.0.0.0` or `::` for all.'),
+  port: count(0, 65_535)
+    .default(8150)
+    .describe('TCP port for everything: gRPC, API and apps. 0 picks a free one.'),
+  tls: tls.prefault({}),
+  proxyProtocol: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Every connection from a trusted proxy begins with a PROXY protocol header (version 1 or 2).',
+    ),
+  trustedProxies: z
+    .array(addressRange)
+    .default([])
+    .describe(
+      'Addresses or ranges (CIDR) of load balancers whose PROXY headers and X-Forwarded-* are believed.',
+    ),
+  sniffTimeoutMs: milliseconds(100, 60_000)
+    .default(10_000)
+    .describe(
+      'How long a new connection may take to say which protocol it speaks, TLS handshake included.',
+    ),
+  maxConnections: count(1, 1_000_000).default(20_000).describe('Open connections in all.'),
+  maxConnectionsPerAddress: count(1, 1_000_000)
+    .default(2_000)
+    .describe('Open connections from one address. Trusted proxies and loopback are exempt.'),
+});
+
+const agents = z
+  .strictObject({
+    leaseSeconds: count(60, 31_536_000)
+      .default(86_400)
+      .describe('How long an agent token stays good without a connected link.'),
+    pingAfterMs: milliseconds(1_000, 50_000)
+      .default(10_000)
+      .describe(
+        'Silence on a link after which it is pinged. Stay below the idle timeout of load balancers (often 60 s).',
+      ),
+    pongWithinMs: milliseconds(1_000, 60_000)
+      .default(5_000)
+      .describe('How long a pinged side has to answer.'),
+    minLinks: count(1, 16).default(2).describe('Links that an idle agent keeps.'),
+    maxLinks: count(1, 16).default(6).describe('Links that a busy agent may open.'),
+    maxLinksPerAgent: count(1, 64)
+      .default(16)
+      .describe('Links of one agent that are accepted: room for links that are being replaced.'),
+    maxChannelsPerLink: count(1, 65_536)
+      .default(1_024)
+      .describe('Channels open at once on one link.'),
+    maxConnectsPerMinute: count(1, 100_000)
+      .default(120)
+      .describe('New links of one agent within a minute.'),
+    helloTimeoutMs: milliseconds(100, 60_000)
+      .default(10_000)
+      .describe('How long a new link may take to say Hello.'),
+    maxPendingLinks: count(1, 100_000)
+      .default(1_000)
+      .describe('Links being authenticated at once, in all; more are told to come back.'),
+  })
+  .refine((value) => value.minLinks <= value.maxLinks && value.maxLinks <= value.maxLinksPerAgent, {
+    message: 'must satisfy minLinks <= maxLinks <= maxLinksPerAgent',
+  });
+
+const gateway = z.strictObject({
+  agentWaitMs: milliseconds(0, 120_000)
+    .default(10_000)
+    .describe('How long a request waits for an agent that is known but not connected.'),
+  maxWaiting: count(0, 100_000)
+    .default(2_000)
+    .describe('Requests that may wait for agents at once, in all.'),
+});
+
+const log = z.strictObject({
+  level: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+    .default('info')
+    .describe('Least severity to log.'),
+  pretty: z
+    .enum(['auto', 'always', 'never'])
+    .default('auto')
+    .describe('Lines for people instead of JSON. `auto`: when standard error is a terminal.'),
+});
+
+const metrics = z
+  .strictObject({
+    enabled: z.boolean().default(true).describe('Serve Prometheus metrics at /metrics.'),
+    token: z
+      .string()
+      .min(16)
+      .optional()
+      .meta({
+        secret: true,
+        description: 'Bearer token for /metrics. Without one only loopback peers may read them.',
+      }),
+    tokenFile: z
+      .string()
+      .optional()
+      .describe('File that holds the bearer token, instead of `token`.'),
+  })
+  .refine((value) => value.token === undefined || value.tokenFile === undefined, {
+    message: 'set token or tokenFile, not both',
+  });
+
+const drain = z.strictObject({
+  graceMs: milliseconds(0, 3_600_000)
+    .default(10_000)
+    .describe('How long running requests and channels may go on after SIGTERM.'),
+});
+
+export const configSchema = z.strictObject({
+  domain: dnsName
+    .default('localhost')
+    .describe('Apps are served at `<port>-<workspace>.<domain>` and `<workspace>.<domain>`.'),
+  publicUrl: z
+    .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL without a path' })
+    .refine((value) => !URL.canParse(value) || new URL(value).pathname === '/', {
+      message: 'must not have a path',
+    })
+    .optional()
+    .describe(
+      'How people reach this relay. Default: the domain and the listening port, https when TLS is configured.',
+    ),
+  agentUrl: z
+    .url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL without a path' })
+    .optional()
+    .describe('How agents reach this relay (`BURROW_RELAY_URL`). Default: publicUrl.'),
+  publicHosts: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('Further host names of the API and dashboard.'),
+  dataDir: z
+    .string()
+    .min(1)
+    .default('.burrow')
+    .describe('Folder of the database and of local workspaces.'),
+  listen: listen.prefault({}),
+  agents: agents.prefault({}),
+  gateway: gateway.prefault({}),
+  log: log.prefault({}),
+  metrics: metrics.prefault({}),
+  drain: drain.prefault({}),
+});
+
+export type Config = z.output<typeof configSchema>;
+/** The configuration as written by a person: everything optional. */
+export type ConfigInput = z.input<typeof configSchema>;
