@@ -1,4 +1,5 @@
-import type { ControlTables } from "../control/tables.ts";
+import type { AuthTables } from '../auth/tables.ts';
+import type { ControlTables } from '../control/tables.ts';
 
 /** Every table of the relay's database. */
-export interface Tables extends ControlTables {}
+export interface Tables extends ControlTables, AuthTables {}

@@ -1,7 +1,9 @@
-import type { Migration } from "kysely";
-import { workspaces } from "./0001-workspaces.ts";
+import type { Migration } from 'kysely';
+import { workspaces } from './0001-workspaces.ts';
+import { auth } from './0002-auth.ts';
 
 /** Every migration, oldest first. A static list: nothing is read from disk at run time. */
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
-  "0001-workspaces": workspaces,
+  '0001-workspaces': workspaces,
+  '0002-auth': auth,
 };

@@ -1,0 +1,80 @@
+import { isIPv6 } from 'node:net';
+
+interface Bucket {
+  left: number;
+  at: number;
+}
+
+/**
+ * Failed sign-ins per remote address: a token bucket each, in a bounded table
+ * (the address seen longest ago is forgotten first). IPv6 counts by /64, which
+ * is what one customer gets.
+ */
+export class AttemptLimit {
+  readonly #buckets = new Map<string, Bucket>();
+  readonly #attempts: number;
+  readonly #refillMs: number;
+  readonly #addresses: number;
+  readonly #now: () => number;
+
+  constructor(options: {
+    attempts: number;
+    refillMs: number;
+    addresses: number;
+    now: () => number;
+  }) {
+    this.#attempts = options.attempts;
+    this.#refillMs = options.refillMs;
+    this.#addresses = options.addresses;
+    this.#now = options.now;
+  }
+
+  get size(): number {
+    return this.#buckets.size;
+  }
+
+  /**
+   * Takes one attempt before it is made, so that many at once cannot slip
+   * through. Returns 0 when allowed, else the seconds to wait.
+   */
+  take(address: string): number {
+    const key = network(address);
+    const now = this.#now();
+    const bucket = this.#buckets.get(key) ?? { left: this.#attempts, at: now };
+    this.#buckets.delete(key);
+    const refilled = Math.max(0, Math.floor((now - bucket.at) / this.#refillMs));
+    bucket.left = Math.min(this.#attempts, bucket.left + refilled);
+    bucket.at = bucket.left === this.#attempts ? now : bucket.at + refilled * this.#refillMs;
+    if (this.#buckets.size >= this.#addresses) {
+      const oldest = this.#buckets.keys().next();
+      if (oldest.done !== true) this.#buckets.delete(oldest.value);
+    }
+    this.#buckets.set(key, bucket);
+    if (bucket.left === 0) {
+      return Math.max(1, Math.ceil((bucket.at + this.#refillMs - now) / 1000));
+    }
+    bucket.left -= 1;
+    return 0;
+  }
+
+  /** The attempt succeeded: it does not count. */
+  giveBack(address: string): void {
+    const bucket = this.#buckets.get(network(address));
+    if (bucket !== undefined) bucket.left = Math.min(this.#attempts, bucket.left + 1);
+  }
+}
+
+function network(address: string): string {
+  const plain = address.split('%', 1)[0] ?? address;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(plain);
+  if (mapped?.[1] !== undefined) return mapped[1];
+  if (!isIPv6(plain)) return plain;
+  // URL writes an address in its one shortest form; then the first four groups.
+  const short = new URL(`http://[${plain}]`).hostname.slice(1, -1);
+  const [head = '', tail] = short.split('::');
+  const left = head === '' ? [] : head.split(':');
+  const right = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = tail === undefined ? 0 : 8 - left.length - right.length;
+  const groups = [...left, ...Array.from({ length: zeros }, () => '0'), ...right];
+  return `${groups.slice(0, 4).join(':')}::/64`;
+}

@@ -1,0 +1,88 @@
+import type { Kysely } from 'kysely';
+import { AttemptLimit } from './attempts.ts';
+import { AUTH_LIMITS } from './limits.ts';
+import { createSessions, type Sessions } from './sessions.ts';
+import { createSignInCodes, type HandOver, type SignInLinks } from './sign-in-codes.ts';
+import type { AuthTables } from './tables.ts';
+import { createAccessTokens, type AccessTokens } from './tokens.ts';
+import { createUsers, type Users } from './users.ts';
+
+export interface AuthOptions {
+  /** A database that has the tables of `db/migrations/0002-auth.ts`; it may have others. */
+  readonly db: Kysely<AuthTables>;
+  /** ms since the epoch. Default: the system's clock. */
+  readonly clock?: { now(): number };
+}
+
+/** Who people are and how they prove it. Holds no timer and no socket: nothing to stop. */
+export interface Auth {
+  readonly users: Users;
+  readonly tokens: AccessTokens;
+  readonly sessions: Sessions;
+  readonly signInLinks: SignInLinks;
+  readonly handOver: HandOver;
+  readonly attempts: AttemptLimit;
+  /** Grows whenever something that was valid no longer is. */
+  readonly version: number;
+  /** Removes expired rows. Called by itself when codes are made, at most once a minute. */
+  sweep(): Promise<void>;
+}
+
+export function createAuth(options: AuthOptions): Auth {
+  const { db } = options;
+  const clock = options.clock ?? { now: Date.now };
+  const now = (): number => clock.now();
+  let version = 0;
+  let sweptAt = now();
+  const changed = (): void => {
+    version += 1;
+  };
+
+  const sessions = createSessions(db, now, changed);
+  const codes = createSignInCodes(db, now);
+
+  async function sweep(): Promise<void> {
+    sweptAt = now();
+    await db.deleteFrom('sign_in_codes').where('expires_at', '<=', sweptAt).execute();
+    await db
+      .deleteFrom('sessions')
+      .where('expires_at', '<=', sweptAt)
+      .where('host', 'is not', null)
+      .execute();
+    await db.deleteFrom('sessions').where('expires_at', '<=', sweptAt).execute();
+  }
+
+  async function sweepNowAndThen(): Promise<void> {
+    if (now() - sweptAt >= AUTH_LIMITS.sweepMs) await sweep();
+  }
+
+  return {
+    users: createUsers(db, now),
+    tokens: createAccessTokens(db, now, changed),
+    sessions,
+    signInLinks: {
+      async create(link) {
+        await sweepNowAndThen();
+        return codes.links.create(link);
+      },
+      consume: (code) => codes.links.consume(code),
+    },
+    handOver: {
+      async create(code) {
+        await sweepNowAndThen();
+        return codes.handOver.create(code);
+      },
+      redeem: (code) => codes.handOver.redeem(code),
+    },
+    attempts: new AttemptLimit({
+      attempts: AUTH_LIMITS.attempts,
+      refillMs: AUTH_LIMITS.attemptRefillMs,
+      addresses: AUTH_LIMITS.attemptAddresses,
+      now,
+    }),
+    get version() {
+      return version;
+    },
+    sweep,
+  };
+}

@@ -1,0 +1,22 @@
+/** Every number of this room, with its reason. */
+export const AUTH_LIMITS = Object.freeze({
+  /** A working fortnight without signing in again; apps' sessions end with it. */
+  sessionMs: 14 * 24 * 3600_000,
+  /** Long enough to copy a link from a terminal to a browser. */
+  signInLinkMs: 15 * 60_000,
+  /** Two redirects of one browser; longer only helps a thief. */
+  handOverMs: 10_000,
+  /** How long a verified credential is believed without asking the database (another relay may have revoked it). */
+  cacheMs: 5_000,
+  /** Verified credentials kept in memory, each of about 400 bytes. */
+  cacheEntries: 10_000,
+  /** Failed sign-ins per address before it has to wait; one more is allowed every `attemptRefillMs`. */
+  attempts: 10,
+  attemptRefillMs: 30_000,
+  /** Addresses remembered by the attempt limit. */
+  attemptAddresses: 10_000,
+  /** Expired rows are removed at most this often, and only when new ones are made. */
+  sweepMs: 60_000,
+  /** Longest path (in bytes of its encoded form) that signing in leads back to. */
+  returnPath: 2048,
+});
