@@ -1,4 +1,4 @@
-import type { ColumnType } from "kysely";
+import type { ColumnType } from 'kysely';
 
 /** A column set once, when the row is made. */
 type Fixed<T> = ColumnType<T, T, never>;
@@ -8,9 +8,9 @@ export interface WorkspacesTable {
   readonly id: Fixed<string>;
   readonly name: Fixed<string>;
   readonly owner_id: Fixed<string>;
-  readonly driver: Fixed<"external" | "local">;
+  readonly driver: Fixed<'external' | 'local'>;
   /** Desired by the control plane: `failed` when its driver could not start it. */
-  readonly state: "starting" | "running" | "stopped" | "failed";
+  readonly state: 'starting' | 'running' | 'stopped' | 'failed';
   readonly state_reason: string | null;
   readonly editor_port: number;
   readonly created_at: Fixed<number>;
@@ -20,8 +20,8 @@ export interface WorkspacesTable {
 export interface WorkspacePortsTable {
   readonly workspace_id: Fixed<string>;
   readonly port: Fixed<number>;
-  readonly protocol: "http" | "https" | "h2c";
-  readonly host: "preserve" | "localhost";
+  readonly protocol: 'http' | 'https' | 'h2c';
+  readonly host: 'preserve' | 'localhost';
   /** A JSON array of origins. */
   readonly cors_origins: string;
 }

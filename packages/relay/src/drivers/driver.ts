@@ -24,7 +24,7 @@ export interface DriverStarted {
 
 /** Starts and stops the workloads of one kind of workspace. */
 export interface Driver {
-  readonly name: "external" | "local";
+  readonly name: 'external' | 'local';
   /**
    * Resolves once the workload's processes run (not: once its agent is connected). Rejects with
    * RelayError, leaving nothing behind, also when the signal aborts. Starting a

@@ -1,0 +1,7 @@
+/** The REST contract of the relay. Safe in browsers. */
+export * from './api-error.ts';
+export { createClient, type CallOptions, type Client, type ClientOptions } from './client.ts';
+export * from './error.ts';
+export * from './port.ts';
+export * from './user.ts';
+export * from './workspace.ts';

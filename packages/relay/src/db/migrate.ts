@@ -1,0 +1,38 @@
+import { Migrator, type Kysely, type Migration } from 'kysely';
+import { RelayError } from '../errors.ts';
+
+/**
+ * Brings the schema up to date, in one transaction. Rejects with RelayError
+ * `config-invalid` when the database was written by a newer relay.
+ */
+export async function migrate(
+  db: Kysely<any>,
+  migrations: Readonly<Record<string, Migration>>,
+  path: string,
+): Promise<readonly string[]> {
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => ({ ...migrations }) },
+  });
+  const newer = await unknownMigration(db, migrations);
+  if (newer !== undefined) {
+    throw new RelayError(
+      'config-invalid',
+      `The database ${path} was written by a newer relay (it has "${newer}"). ` +
+        'Start that version or a later one, or put a backup from before the upgrade in its place.',
+    );
+  }
+  const { error, results } = await migrator.migrateToLatest();
+  if (error !== undefined) throw error;
+  return (results ?? []).map((result) => result.migrationName);
+}
+
+async function unknownMigration(
+  db: Kysely<any>,
+  migrations: Readonly<Record<string, Migration>>,
+): Promise<string | undefined> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
+  if (!tables.some((table) => table.name === 'kysely_migration')) return undefined;
+  const applied = await db.selectFrom('kysely_migration').select('name').execute();
+  return applied.map((row) => String(row['name'])).find((name) => !(name in migrations));
+}
