@@ -1,0 +1,46 @@
+// Builds dist/burrow-agent.mjs: the whole agent in one file, for Node 20 and newer.
+//   node scripts/build-agent.mjs [--outfile FILE]
+import { build } from 'esbuild';
+import { stat } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+
+/** Bundles the agent. Returns the size in bytes. */
+export async function buildAgent(outfile = join(root, 'dist/burrow-agent.mjs')) {
+  await build({
+    absWorkingDir: root,
+    entryPoints: ['packages/agent/src/main.ts'],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    target: 'node20.10',
+    format: 'esm',
+    // Names stay, so that a stack in a log can be read.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    keepNames: false,
+    legalComments: 'inline',
+    sourcemap: false,
+    logLevel: 'warning',
+    // `ws` would otherwise look for native add-ons beside the file.
+    define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"' },
+    banner: {
+      js: [
+        '#!/usr/bin/env node',
+        '// Burrow agent. MIT licence.',
+        "import { createRequire as __createRequire } from 'node:module';",
+        'const require = __createRequire(import.meta.url);',
+      ].join('\n'),
+    },
+  });
+  return (await stat(outfile)).size;
+}
+
+if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const at = process.argv.indexOf('--outfile');
+  const outfile = at < 0 ? join(root, 'dist/burrow-agent.mjs') : resolve(process.argv[at + 1] ?? '');
+  const size = await buildAgent(outfile);
+  process.stdout.write(`${relative(process.cwd(), outfile)}: ${(size / 1024).toFixed(0)} KiB\n`);
+}
