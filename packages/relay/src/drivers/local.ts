@@ -123,7 +123,8 @@ export function localDriver(options: LocalDriverOptions): Driver {
     });
     running.set(workspace.id, { port, supervisor });
 
-    const bound = AbortSignal.any([signal, AbortSignal.timeout(EDITOR_START_MS)]);
+    const enough = new AbortController();
+    const bound = AbortSignal.any([signal, enough.signal, AbortSignal.timeout(EDITOR_START_MS)]);
     try {
       await Promise.race([editorAnswers(port, bound), failed.promise]);
     } catch (error) {
@@ -136,6 +137,8 @@ export function localDriver(options: LocalDriverOptions): Driver {
           : `VS Code did not answer within ${EDITOR_START_MS / 1000} s. See ${join(folder.logs, 'editor.log')}.`,
         { cause: error },
       );
+    } finally {
+      enough.abort();
     }
     ready = true;
     return { editorPort: port };
