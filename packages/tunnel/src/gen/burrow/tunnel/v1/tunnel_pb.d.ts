@@ -111,13 +111,7 @@ export declare type Frame = Message<"burrow.tunnel.v1.Frame"> & {
     case: "pong";
   } | {
     /**
-     * @generated from field: burrow.tunnel.v1.Ack ack = 14;
-     */
-    value: Ack;
-    case: "ack";
-  } | {
-    /**
-     * @generated from field: burrow.tunnel.v1.Drain drain = 15;
+     * @generated from field: burrow.tunnel.v1.Drain drain = 14;
      */
     value: Drain;
     case: "drain";
@@ -166,7 +160,7 @@ export declare type Hello = Message<"burrow.tunnel.v1.Hello"> & {
   software: string;
 
   /**
-   * Optional abilities. "ack": answers received data with Ack.
+   * Optional abilities, e.g. "resume".
    *
    * @generated from field: repeated string capabilities = 5;
    */
@@ -290,7 +284,12 @@ export declare type Welcome = Message<"burrow.tunnel.v1.Welcome"> & {
 export declare const WelcomeSchema: GenMessage<Welcome>;
 
 /**
- * Answered at once by Pong with the same token.
+ * Answered at once, before any queued Data, by Pong with the same token. Ping
+ * serves two ends. Liveness: see Welcome. Pacing: since frames arrive in order,
+ * a Pong proves that all Data sent before its Ping has arrived. A sender of
+ * bulk puts a Ping behind every so many bytes, and keeps no more in flight than
+ * the measured rate times the round trip, so that no long queue forms in
+ * kernels and routers on the way, in which a keystroke would wait.
  *
  * @generated from message burrow.tunnel.v1.Ping
  */
@@ -322,28 +321,6 @@ export declare type Pong = Message<"burrow.tunnel.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export declare const PongSchema: GenMessage<Pong>;
-
-/**
- * How many payload bytes of Data have arrived on this link since it began. A
- * side with capability "ack" sends it after at most 128 KiB of payload, or
- * 5 ms after the first unacknowledged byte, whichever is first. Senders pace
- * bulk by it, so that no long queue forms in kernels and routers on the way,
- * in which a keystroke would wait.
- *
- * @generated from message burrow.tunnel.v1.Ack
- */
-export declare type Ack = Message<"burrow.tunnel.v1.Ack"> & {
-  /**
-   * @generated from field: uint64 received = 1;
-   */
-  received: bigint;
-};
-
-/**
- * Describes the message burrow.tunnel.v1.Ack.
- * Use `create(AckSchema)` to create a new message.
- */
-export declare const AckSchema: GenMessage<Ack>;
 
 /**
  * The sender wants this link to end. The receiver opens no new channel on it;

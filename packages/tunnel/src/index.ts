@@ -1,0 +1,11 @@
+export {
+  CHANNEL_ERROR_CODES,
+  LINK_ERROR_CODES,
+  TunnelError,
+} from './errors.ts';
+export type { ChannelErrorCode, LinkErrorCode, TunnelErrorCode } from './errors.ts';
+export * from './limits.ts';
+export { joinChannel } from './link/switch.ts';
+export { greetAsAcceptor, greetAsDialler } from './link/handshake.ts';
+export type { Transport, TransportHandler } from './transport.ts';
+export type * from './types.ts';

@@ -1,0 +1,23 @@
+import type { TunnelError } from '../errors.ts';
+import type { Batch } from '../wire/encode.ts';
+import type { Sender } from './scheduler.ts';
+
+/** What a link does with a channel number: an end of the channel, or a switch's leg. */
+export interface Endpoint extends Sender {
+  readonly number: number;
+  onOpened(initialWindow: number): void;
+  /** Throws TunnelError `protocol-error` when the bytes are out of place or over the limit. */
+  onData(offset: number, payload: Buffer): void;
+  onCredit(acked: number, limit: number, now: number): void;
+  onFin(offset: number): void;
+  onReset(error: TunnelError): void;
+  /** The link is gone. */
+  onLinkLost(error: TunnelError): void;
+  /** Puts at most `max` payload bytes into the batch; returns how many. */
+  emit(batch: Batch, max: number, now: number): number;
+  /** A Credit is owed since a while: put it into the batch. */
+  emitCredit(batch: Batch): void;
+  readonly queuedBytes: number;
+  /** After the batch has left: tell the user, if it waits for room. */
+  afterEmit(): void;
+}

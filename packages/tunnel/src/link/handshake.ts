@@ -1,0 +1,129 @@
+import { TunnelError } from '../errors.ts';
+import type { Frame } from '../gen/burrow/tunnel/v1/tunnel_pb.js';
+import { HELLO_TIMEOUT_MS, MIN_REVISION, REVISION } from '../limits.ts';
+import type { Transport } from '../transport.ts';
+import type { AcceptedLink, AcceptOptions, DialledLink, DialOptions, LinkHandler } from '../types.ts';
+import { helloFromWire, welcomeFromWire } from '../wire/messages.ts';
+import { LinkCore } from './link.ts';
+
+/** What this revision of the package can do beyond the base protocol. */
+const CAPABILITIES: readonly string[] = [];
+
+/** Sends Hello, waits for Welcome. Rejects with TunnelError when the relay refuses, or with the signal's reason. */
+export function greetAsDialler(
+  transport: Transport,
+  options: Pick<DialOptions, 'hello' | 'handler' | 'signal'>,
+): Promise<DialledLink> {
+  const { hello, handler, signal } = options;
+  return new Promise((resolve, reject) => {
+    let established = false;
+    const guarded = guard(handler, () => established, (error) => {
+      signal.removeEventListener('abort', onAbort);
+      reject(error);
+    });
+    const link = new LinkCore(transport, { dialler: true, handler: guarded });
+    const onAbort = (): void => {
+      reject(signal.reason);
+      link.close(new TunnelError('cancelled', 'Dialling was given up.', { cause: signal.reason }));
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    link.greet(
+      (kind) => {
+        if (kind.case !== 'welcome') throw unexpected('Welcome', kind);
+        const welcome = welcomeFromWire(kind.value);
+        if (welcome.revision < MIN_REVISION || welcome.revision > REVISION) {
+          throw new TunnelError('unsupported-revision', `The relay chose protocol revision ${welcome.revision}, which is not spoken here.`);
+        }
+        signal.removeEventListener('abort', onAbort);
+        established = true;
+        link.established(welcome);
+        resolve({ link, welcome });
+      },
+      {
+        case: 'hello',
+        value: {
+          revision: REVISION,
+          minRevision: MIN_REVISION,
+          capabilities: [...CAPABILITIES],
+          instanceId: Buffer.from(hello.instanceId, 'hex'),
+          software: hello.software,
+          listeningPorts: [...hello.listeningPorts],
+          sshHostKey: hello.sshHostKey,
+          label: hello.label,
+        },
+      },
+    );
+    if (signal.aborted) onAbort();
+  });
+}
+
+/**
+ * Waits for Hello, answers Welcome. Resolves to undefined when the link was
+ * refused or lost; the transport has then told the dialler why.
+ */
+export function greetAsAcceptor(
+  transport: Transport,
+  options: AcceptOptions,
+): Promise<AcceptedLink | undefined> {
+  return new Promise((resolve) => {
+    let established = false;
+    const guarded = guard(options.handler, () => established, () => {
+      clearTimeout(timer);
+      resolve(undefined);
+    });
+    const link = new LinkCore(transport, {
+      dialler: false,
+      handler: guarded,
+      ...(options.maxOpensPerSecond === undefined ? {} : { maxOpensPerSecond: options.maxOpensPerSecond }),
+    });
+    const timer = setTimeout(() => {
+      link.close(new TunnelError('timed-out', 'No Hello came in time.'));
+    }, options.helloTimeoutMs ?? HELLO_TIMEOUT_MS);
+    link.greet((kind) => {
+      if (kind.case !== 'hello') throw unexpected('Hello', kind);
+      clearTimeout(timer);
+      const hello = helloFromWire(kind.value);
+      // Until Welcome is out, whatever else comes is a fault.
+      link.greet((next) => {
+        throw unexpected('nothing before Welcome', next);
+      });
+      void answer(link, hello);
+    });
+
+    async function answer(core: LinkCore, hello: AcceptedLink['hello']): Promise<void> {
+      try {
+        const revision = Math.min(hello.revision, REVISION);
+        if (revision < MIN_REVISION || revision < hello.minRevision) {
+          throw new TunnelError('unsupported-revision', `This relay speaks protocol revisions ${MIN_REVISION} to ${REVISION}, the dialler ${hello.minRevision} to ${hello.revision}.`);
+        }
+        const welcome = await options.welcome(hello);
+        if (core.closed) return;
+        established = true;
+        core.established(welcome, {
+          case: 'welcome',
+          value: { ...welcome, revision, capabilities: [...CAPABILITIES] },
+        });
+        resolve({ link: core, hello });
+      } catch (cause) {
+        core.close(
+          cause instanceof TunnelError
+            ? cause
+            : new TunnelError('unavailable', 'The relay could not accept the link.', { cause }),
+        );
+      }
+    }
+  });
+}
+
+/** Before the greeting is over, the user of the link hears nothing of it. */
+function guard(handler: LinkHandler, established: () => boolean, onEarlyEnd: (error: TunnelError) => void): LinkHandler {
+  return {
+    onChannel: (channel) => handler.onChannel(channel),
+    onDrain: (deadlineMs, reason) => handler.onDrain?.(deadlineMs, reason),
+    onClose: (error) => (established() ? handler.onClose(error) : onEarlyEnd(error)),
+  };
+}
+
+function unexpected(wanted: string, got: Frame['kind']): TunnelError {
+  return new TunnelError('protocol-error', `The peer sent ${got.case ?? 'an unknown frame'} where ${wanted} was due.`);
+}

@@ -1,0 +1,553 @@
+import { randomBytes } from 'node:crypto';
+
+import { TunnelError } from '../errors.ts';
+import type { ChannelErrorCode } from '../errors.ts';
+import type { Frame, Open } from '../gen/burrow/tunnel/v1/tunnel_pb.js';
+import {
+  BATCH_BYTES,
+  DEFAULT_MAX_CHANNELS,
+  IDLE_CREDIT_MS,
+  MAX_DATA_BYTES,
+  MAX_QUEUED_CONTROL_FRAMES,
+  PING_AFTER_MS,
+  PONG_WITHIN_MS,
+} from '../limits.ts';
+import type { Transport, TransportHandler } from '../transport.ts';
+import type { Channel, ChannelHandler, LinkHandler, LinkStats, OpenOptions } from '../types.ts';
+import { FrameDecoder, safeNumber } from '../wire/decode.ts';
+import type { FrameSink } from '../wire/decode.ts';
+import { Batch } from '../wire/encode.ts';
+import type { FrameKind } from '../wire/encode.ts';
+import {
+  errorFromReset,
+  metadataFault,
+  openFault,
+  resetFrame,
+  targetFromWire,
+  targetToWire,
+  trafficFromWire,
+  trafficToWire,
+} from '../wire/messages.ts';
+import { ChannelEnd } from './channel.ts';
+import type { ChannelHost } from './channel.ts';
+import type { Endpoint } from './endpoint.ts';
+import { unwatch, watch } from './liveness.ts';
+import { OpenRate } from './open-rate.ts';
+import { Pacer } from './pacer.ts';
+import { RttEstimator } from './rtt-estimator.ts';
+import { Scheduler } from './scheduler.ts';
+
+export interface LinkOptions {
+  /** The dialler's channel numbers are odd, the acceptor's even. */
+  readonly dialler: boolean;
+  readonly handler: LinkHandler;
+  readonly maxChannels?: number;
+  readonly maxOpensPerSecond?: number;
+}
+
+/** The smallest slice of bulk worth a frame while more is in flight. */
+const MIN_BULK_SLICE_BYTES = 16 * 1024;
+const BULK_MEMORY_MS = 1_000;
+
+/** One for the process: a batch is filled and taken within one call. */
+const batch = new Batch();
+
+/**
+ * The engine of a link: numbers channels, cuts and joins frames, decides who
+ * sends next, and watches whether the other side lives. All that is queued in
+ * one turn of the event loop leaves in one write.
+ */
+export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
+  readonly id = randomBytes(6).toString('hex');
+  readonly #transport: Transport;
+  readonly #handler: LinkHandler;
+  readonly #decoder: FrameDecoder;
+  readonly #endpoints = new Map<number, Endpoint>();
+  readonly #scheduler = new Scheduler<Endpoint>();
+  readonly #rtt = new RttEstimator();
+  readonly #opens: OpenRate;
+  readonly #maxChannels: number;
+  #control: FrameKind[] = [];
+  #creditNow = new Set<Endpoint>();
+  #creditLater = new Set<Endpoint>();
+  #creditTimer: NodeJS.Timeout | undefined;
+  #pacer: Pacer | undefined;
+  #greeting: ((kind: Frame['kind']) => void) | undefined;
+  #nextOwn: number;
+  #lastPeer: number;
+  #pingToken = 0;
+  #pingAfterMs = PING_AFTER_MS;
+  #pongWithinMs = PONG_WITHIN_MS;
+  #heardAt = performance.now();
+  #pingedAt = 0;
+  #scheduled = false;
+  #sending = false;
+  #closed = false;
+  #draining = false;
+  #bytesIn = 0;
+  #bytesOut = 0;
+  #stalls = 0;
+  #bulkAt = -Infinity;
+
+  constructor(transport: Transport, options: LinkOptions) {
+    this.#transport = transport;
+    this.#handler = options.handler;
+    this.#maxChannels = options.maxChannels ?? DEFAULT_MAX_CHANNELS;
+    this.#opens = new OpenRate(options.maxOpensPerSecond ?? Infinity);
+    this.#nextOwn = options.dialler ? 1 : 2;
+    this.#lastPeer = options.dialler ? 0 : -1;
+    this.#decoder = new FrameDecoder(this);
+    transport.setHandler(this);
+  }
+
+  // ---- Link ----------------------------------------------------------------
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  get stats(): LinkStats {
+    let queuedBytes = 0;
+    for (const endpoint of this.#endpoints.values()) queuedBytes += endpoint.queuedBytes;
+    return {
+      channels: this.#endpoints.size,
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+      queuedBytes,
+      stalls: this.#stalls,
+      rttMs: this.#rtt.smoothedMs,
+      bulk: this.bulk,
+    };
+  }
+
+  get channelCount(): number {
+    return this.#endpoints.size;
+  }
+
+  /** Whether bulk went out or came in during the last second. */
+  get bulk(): boolean {
+    return this.#scheduler.hasBulk || performance.now() - this.#bulkAt < BULK_MEMORY_MS;
+  }
+
+  open(options: OpenOptions, handler: ChannelHandler): Channel {
+    const number = this.allocate();
+    const metadata = options.metadata ?? NO_METADATA;
+    const fault = metadata === NO_METADATA ? undefined : metadataFault(metadata);
+    if (fault !== undefined) throw new TunnelError('limit', fault);
+    const uid = randomBytes(16);
+    const traffic = options.traffic ?? 'auto';
+    const { target, principal } = options;
+    const channel = new ChannelEnd(this, number, true, {
+      uid: uid.toString('hex'),
+      target,
+      principal,
+      metadata,
+      traffic,
+    });
+    channel.setHandler(handler);
+    this.attach(channel, {
+      case: 'open',
+      value: {
+        channel: number,
+        uid,
+        target: targetToWire(target),
+        principal,
+        traffic: trafficToWire(traffic),
+        initialWindow: BigInt(channel.initialWindow),
+        metadata: { ...metadata },
+        epoch: 1,
+      },
+    });
+    return channel;
+  }
+
+  drain(deadlineMs: number, reason: string): void {
+    if (this.#closed || this.#draining) return;
+    this.#draining = true;
+    this.#queue({ case: 'drain', value: { deadlineMs, reason } });
+  }
+
+  close(error: TunnelError): void {
+    if (this.#closed) return;
+    this.#transport.close(error);
+    this.#end(error);
+  }
+
+  // ---- greeting, used by the handshake ---------------------------------------
+
+  /** Sends one frame and gives the next that arrives to `onReply`, before anything else is allowed. */
+  greet(onReply: (kind: Frame['kind']) => void, frame?: FrameKind): void {
+    this.#greeting = onReply;
+    if (frame !== undefined) this.#queue(frame);
+  }
+
+  established(times: { pingAfterMs: number; pongWithinMs: number }, welcome?: FrameKind): void {
+    if (this.#closed) return;
+    this.#greeting = undefined;
+    this.#pingAfterMs = times.pingAfterMs || PING_AFTER_MS;
+    this.#pongWithinMs = times.pongWithinMs || PONG_WITHIN_MS;
+    if (welcome !== undefined) this.#queue(welcome);
+    this.#ping(performance.now());
+    watch(this);
+  }
+
+  // ---- ChannelHost and switch ------------------------------------------------
+
+  get rttEstimateMs(): number {
+    return this.#rtt.smoothedMs ?? 1;
+  }
+
+  /** The next channel number. Throws TunnelError when no channel may be opened. */
+  allocate(): number {
+    if (this.#closed) throw new TunnelError('link-lost', 'The link has ended.');
+    if (this.#draining) throw new TunnelError('draining', 'The link is draining; use another.');
+    if (this.#endpoints.size >= this.#maxChannels) {
+      throw new TunnelError('limit', `The link already carries ${this.#maxChannels} channels.`);
+    }
+    const number = this.#nextOwn;
+    this.#nextOwn += 2;
+    return number;
+  }
+
+  attach(endpoint: Endpoint, frame: FrameKind): void {
+    this.#endpoints.set(endpoint.number, endpoint);
+    this.#queue(frame);
+  }
+
+  /** A switch's leg takes the place of a channel's end. */
+  replace(endpoint: Endpoint): void {
+    const old = this.#endpoints.get(endpoint.number);
+    if (old !== undefined) this.forget(old);
+    this.#endpoints.set(endpoint.number, endpoint);
+  }
+
+  send(frame: FrameKind): void {
+    this.#queue(frame);
+  }
+
+  wake(endpoint: Endpoint): void {
+    if (this.#closed) return;
+    this.#scheduler.add(endpoint, performance.now());
+    this.#schedule();
+  }
+
+  sendOpened(endpoint: Endpoint, initialWindow: number): void {
+    this.#queue({
+      case: 'opened',
+      value: { channel: endpoint.number, initialWindow: BigInt(initialWindow) },
+    });
+  }
+
+  sendCreditNow(endpoint: Endpoint): void {
+    if (this.#closed) return;
+    this.#creditNow.add(endpoint);
+    // Who receives needs the round trip, to know how far its windows should grow.
+    if (this.#rtt.due(this.#heardAt)) this.#ping(this.#heardAt);
+    this.#schedule();
+  }
+
+  sendCreditLater(endpoint: Endpoint): void {
+    this.#creditLater.add(endpoint);
+    if (this.#creditTimer !== undefined || this.#closed) return;
+    this.#creditTimer = setTimeout(this.#sendLateCredits, IDLE_CREDIT_MS).unref();
+  }
+
+  sendReset(endpoint: Endpoint, code: ChannelErrorCode, reason: string): void {
+    this.#queue(resetFrame(endpoint.number, code, reason));
+  }
+
+  forget(endpoint: Endpoint): void {
+    this.#endpoints.delete(endpoint.number);
+    this.#scheduler.remove(endpoint);
+    this.#creditNow.delete(endpoint);
+    this.#creditLater.delete(endpoint);
+  }
+
+  onStall(): void {
+    this.#stalls++;
+  }
+
+  // ---- sending ---------------------------------------------------------------
+
+  #queue(frame: FrameKind): void {
+    if (this.#closed) return;
+    if (this.#control.length >= MAX_QUEUED_CONTROL_FRAMES) {
+      this.close(new TunnelError('limit', 'The peer asks for more answers than it reads.'));
+      return;
+    }
+    this.#control.push(frame);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#sending || this.#closed) return;
+    this.#scheduled = true;
+    setImmediate(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    this.#scheduled = false;
+    if (this.#closed || this.#sending) return;
+    const now = performance.now();
+    this.#encodeControl();
+    const emitted = this.#emitInteractive(now);
+    const all = this.#scheduler.hasBulk ? this.#emitBulk(now, emitted) : emitted;
+    const bytes = batch.bytes;
+    if (bytes > 0) {
+      this.#sending = true;
+      this.#transport.send(batch.take(), bytes);
+    }
+    if (all !== undefined) for (const endpoint of all) endpoint.afterEmit();
+  };
+
+  #encodeControl(): void {
+    if (this.#control.length > 0) {
+      const frames = this.#control;
+      this.#control = [];
+      for (const frame of frames) batch.control(frame);
+    }
+    if (this.#creditNow.size > 0) {
+      for (const endpoint of this.#creditNow) {
+        this.#creditLater.delete(endpoint);
+        endpoint.emitCredit(batch);
+      }
+      this.#creditNow.clear();
+    }
+  }
+
+  #emitInteractive(now: number): Endpoint[] | undefined {
+    let emitted: Endpoint[] | undefined;
+    while (this.#scheduler.hasInteractive && batch.bytes < BATCH_BYTES) {
+      const endpoint = this.#scheduler.nextInteractive(now);
+      if (endpoint === undefined) break;
+      this.#emit(endpoint, MAX_DATA_BYTES, now);
+      (emitted ??= []).push(endpoint);
+    }
+    return emitted;
+  }
+
+  #emitBulk(now: number, emitted: Endpoint[] = []): Endpoint[] {
+    const pacer = (this.#pacer ??= new Pacer());
+    this.#bulkAt = now;
+    // One slice at least goes out with each batch, whatever came first.
+    do {
+      const room = pacer.room(now);
+      if (room < MIN_BULK_SLICE_BYTES && pacer.inFlight > 0) break;
+      const endpoint = this.#scheduler.nextBulk();
+      if (endpoint === undefined) break;
+      this.#emit(endpoint, Math.min(room, MAX_DATA_BYTES), now);
+      emitted.push(endpoint);
+    } while (batch.bytes < BATCH_BYTES);
+    this.#probe(now);
+    return emitted;
+  }
+
+  #emit(endpoint: Endpoint, max: number, now: number): void {
+    if (!endpoint.sendable) return;
+    const sent = endpoint.emit(batch, max, now);
+    this.#bytesOut += sent;
+    this.#pacer?.onSent(sent, now);
+    if (endpoint.sendable) this.#scheduler.add(endpoint, now);
+  }
+
+  #probe(now: number): void {
+    const pacer = this.#pacer;
+    if (pacer === undefined || !pacer.wantsProbe) return;
+    const token = ++this.#pingToken;
+    batch.control({ case: 'ping', value: { token: BigInt(token) } });
+    pacer.onProbe(token, now);
+  }
+
+  readonly #sendLateCredits = (): void => {
+    this.#creditTimer = undefined;
+    for (const endpoint of this.#creditLater) this.#creditNow.add(endpoint);
+    this.#creditLater.clear();
+    this.#schedule();
+  };
+
+  #ping(now: number): void {
+    const token = ++this.#pingToken;
+    this.#rtt.onPing(token, now);
+    this.#queue({ case: 'ping', value: { token: BigInt(token) } });
+  }
+
+  // ---- TransportHandler --------------------------------------------------------
+
+  onSent(): void {
+    this.#sending = false;
+    if (
+      this.#control.length > 0 ||
+      this.#creditNow.size > 0 ||
+      this.#scheduler.hasInteractive ||
+      this.#scheduler.hasBulk
+    ) {
+      // At once: this is already the turn after the one that filled the batch.
+      this.#flush();
+    }
+  }
+
+  onBytes(chunk: Buffer): void {
+    if (this.#closed) return;
+    this.#heardAt = performance.now();
+    this.#pingedAt = 0;
+    try {
+      this.#decoder.push(chunk);
+    } catch (cause) {
+      const error =
+        cause instanceof TunnelError
+          ? cause
+          : new TunnelError('internal', 'The link failed by a fault of its own.', { cause });
+      this.close(error);
+    }
+  }
+
+  onClose(error: TunnelError): void {
+    this.#end(error);
+  }
+
+  // ---- FrameSink -----------------------------------------------------------------
+
+  onData(number: number, offset: number, payload: Buffer): void {
+    if (this.#closed) return;
+    if (this.#greeting !== undefined) throw early();
+    this.#bytesIn += payload.length;
+    const endpoint = this.#endpoints.get(number);
+    if (endpoint !== undefined) endpoint.onData(offset, payload);
+    else this.#checkKnown(number);
+  }
+
+  onFrame(kind: Frame['kind']): void {
+    if (this.#closed) return;
+    if (this.#greeting !== undefined) return this.#greeting(kind);
+    switch (kind.case) {
+      case 'credit': {
+        const { channel, acked, limit } = kind.value;
+        this.#endpoint(channel)?.onCredit(safeNumber(acked), safeNumber(limit), this.#heardAt);
+        return;
+      }
+      case 'ping':
+        return this.#queue({ case: 'pong', value: { token: kind.value.token } });
+      case 'pong':
+        return this.#onPong(Number(kind.value.token));
+      case 'open':
+        return this.#onOpen(kind.value);
+      case 'opened':
+        return this.#endpoint(kind.value.channel)?.onOpened(safeNumber(kind.value.initialWindow));
+      case 'fin':
+        return this.#endpoint(kind.value.channel)?.onFin(safeNumber(kind.value.offset));
+      case 'reset':
+        return this.#endpoint(kind.value.channel)?.onReset(errorFromReset(kind.value));
+      case 'drain':
+        this.#draining = true;
+        return this.#handler.onDrain?.(kind.value.deadlineMs, kind.value.reason);
+      case 'hello':
+      case 'welcome':
+        throw new TunnelError('protocol-error', 'The peer greeted twice.');
+      default:
+        // Resume and its relatives are not spoken without their capability.
+        return;
+    }
+  }
+
+  #endpoint(number: number): Endpoint | undefined {
+    const endpoint = this.#endpoints.get(number);
+    if (endpoint === undefined) this.#checkKnown(number);
+    return endpoint;
+  }
+
+  /** Frames for a closed channel are late, and harmless; for one never opened, a fault. */
+  #checkKnown(number: number): void {
+    const own = number % 2 === this.#nextOwn % 2;
+    if (own ? number < this.#nextOwn : number <= this.#lastPeer) return;
+    throw new TunnelError('protocol-error', `The peer sent a frame for channel ${number}, which was never opened.`);
+  }
+
+  #onPong(token: number): void {
+    const now = performance.now();
+    this.#rtt.onPong(token, now);
+    if (this.#pacer === undefined) return;
+    this.#pacer.onPong(token, now);
+    if (this.#scheduler.hasBulk) this.#schedule();
+    else if (this.#pacer.wantsProbe) {
+      const probe = ++this.#pingToken;
+      this.#pacer.onProbe(probe, now);
+      this.#queue({ case: 'ping', value: { token: BigInt(probe) } });
+    }
+  }
+
+  #onOpen(open: Open): void {
+    const number = open.channel;
+    if (number % 2 === this.#nextOwn % 2 || number <= this.#lastPeer) {
+      throw new TunnelError('protocol-error', `The peer opened channel ${number}, which is not its to open.`);
+    }
+    this.#lastPeer = number;
+    const fault = openFault(open);
+    if (fault !== undefined) return this.#queue(resetFrame(number, 'protocol-error', fault));
+    if (this.#draining) {
+      return this.#queue(resetFrame(number, 'draining', 'The link is draining; open the channel on another.'));
+    }
+    if (this.#endpoints.size >= this.#maxChannels) {
+      return this.#queue(resetFrame(number, 'limit', `The link already carries ${this.#maxChannels} channels.`));
+    }
+    if (!this.#opens.take(this.#heardAt)) {
+      return this.#queue(resetFrame(number, 'limit', 'Channels are opened too fast; try again in a second.'));
+    }
+    const target = targetFromWire(open.target);
+    if (target === undefined) {
+      return this.#queue(resetFrame(number, 'unsupported', 'This kind of target is not known here.'));
+    }
+    const channel = new ChannelEnd(
+      this,
+      number,
+      false,
+      {
+        uid: Buffer.from(open.uid).toString('hex'),
+        target,
+        principal: { userId: open.principal?.userId ?? '', username: open.principal?.username ?? '' },
+        metadata: open.metadata,
+        traffic: trafficFromWire(open.traffic),
+      },
+      safeNumber(open.initialWindow),
+    );
+    this.#endpoints.set(number, channel);
+    this.#handler.onChannel(channel);
+  }
+
+  // ---- end -------------------------------------------------------------------
+
+  /** Called by the liveness timer. */
+  check(now: number): void {
+    if (this.#pingedAt !== 0 && now - this.#pingedAt >= this.#pongWithinMs) {
+      this.close(
+        new TunnelError('link-silent', `The peer has been silent for ${Math.round((now - this.#heardAt) / 1000)} s.`),
+      );
+    } else if (this.#pingedAt === 0 && now - this.#heardAt >= this.#pingAfterMs) {
+      this.#pingedAt = now;
+      this.#ping(now);
+    }
+  }
+
+  #end(error: TunnelError): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    unwatch(this);
+    clearTimeout(this.#creditTimer);
+    this.#control = [];
+    this.#creditNow.clear();
+    this.#creditLater.clear();
+    const endpoints = [...this.#endpoints.values()];
+    this.#endpoints.clear();
+    for (const endpoint of endpoints) endpoint.onLinkLost(error);
+    this.#handler.onClose(error);
+  }
+}
+
+const NO_METADATA: Readonly<Record<string, string>> = Object.freeze({});
+
+function early(): TunnelError {
+  return new TunnelError('protocol-error', 'The peer sent data before its greeting.');
+}

@@ -1,0 +1,26 @@
+/** Anything that must be looked at every half second. One timer serves all links of the process. */
+export interface Watched {
+  check(now: number): void;
+}
+
+export const CHECK_EVERY_MS = 500;
+
+const watched = new Set<Watched>();
+let timer: NodeJS.Timeout | undefined;
+
+export function watch(link: Watched): void {
+  watched.add(link);
+  timer ??= setInterval(checkAll, CHECK_EVERY_MS).unref();
+}
+
+export function unwatch(link: Watched): void {
+  watched.delete(link);
+  if (watched.size > 0 || timer === undefined) return;
+  clearInterval(timer);
+  timer = undefined;
+}
+
+function checkAll(): void {
+  const now = performance.now();
+  for (const link of watched) link.check(now);
+}

@@ -1,0 +1,151 @@
+/**
+ * Keeps the bulk that is on its way within rate x (round trip + slack).
+ *
+ * A TCP connection fills every queue on its way: the kernel's send buffer (up to
+ * 4 MiB, which Node cannot cap) and the routers'. Whatever comes after waits
+ * behind it. So bulk is limited to what the path carries in one round trip and
+ * a little more: the slack keeps the path busy and lets the rate be found, and
+ * is all the queue that forms. The model is that of BBR (draft-ietf-ccwg-bbr):
+ * the highest delivery rate and the lowest round trip of late; pings in the
+ * stream take the place of TCP's acknowledgements.
+ */
+
+/** The standing queue, in ms: what a keystroke may wait behind bulk in one direction. */
+export const SLACK_MS = 8;
+const FLOOR_BYTES = 64 * 1024;
+const START_BYTES = 256 * 1024;
+/** At most this much goes out between two probes. */
+const PROBE_EVERY_BYTES = 128 * 1024;
+const RATE_WINDOW_MS = 2_000;
+const RTT_WINDOW_MS = 10_000;
+
+interface Probe {
+  readonly token: number;
+  readonly sentAt: number;
+  readonly sentBytes: number;
+  /** What had been confirmed, and when, as the probe left. */
+  readonly confirmed: number;
+  readonly confirmedAt: number;
+  readonly limited: boolean;
+}
+
+export class Pacer {
+  #sent = 0;
+  #confirmed = 0;
+  #confirmedAt = 0;
+  #probedBytes = 0;
+  #probes: Probe[] = [];
+  #window = START_BYTES;
+  #starting = true;
+  /** Bytes per ms: the highest of this window of time and of the one before. */
+  #rate = 0;
+  #ratePrevious = 0;
+  #rateSince = 0;
+  #rtt = Infinity;
+  #rttPrevious = Infinity;
+  #rttSince = 0;
+  /** While set, the window is halved, to see the path without our own queue. */
+  #drainUntil = 0;
+  #limited = false;
+
+  get inFlight(): number {
+    return this.#sent - this.#confirmed;
+  }
+
+  /** Lowest round trip of late in ms; Infinity before the first sample. */
+  get minRttMs(): number {
+    return Math.min(this.#rtt, this.#rttPrevious);
+  }
+
+  get windowBytes(): number {
+    return this.#window;
+  }
+
+  /** How many bytes of bulk may leave now. */
+  room(now: number): number {
+    const window = now < this.#drainUntil ? this.#window / 2 : this.#window;
+    const room = window - this.inFlight;
+    if (room <= 0) this.#limited = true;
+    return Math.max(0, room);
+  }
+
+  onSent(bytes: number, now: number): void {
+    // After a pause the clock of the next sample starts now, not at the last Pong.
+    if (this.#sent === this.#confirmed) this.#confirmedAt = now;
+    this.#sent += bytes;
+  }
+
+  /** True when a Ping should follow what was sent. */
+  get wantsProbe(): boolean {
+    const unproven = this.#sent - this.#probedBytes;
+    if (unproven === 0) return false;
+    return (
+      this.#probes.length === 0 || unproven >= Math.min(PROBE_EVERY_BYTES, this.#window / 8)
+    );
+  }
+
+  onProbe(token: number, now: number): void {
+    this.#probedBytes = this.#sent;
+    this.#probes.push({
+      token,
+      sentAt: now,
+      sentBytes: this.#sent,
+      confirmed: this.#confirmed,
+      confirmedAt: this.#confirmedAt,
+      limited: this.#limited,
+    });
+    this.#limited = false;
+  }
+
+  onPong(token: number, now: number): void {
+    const index = this.#probes.findIndex((probe) => probe.token === token);
+    if (index < 0) return;
+    const probe = this.#probes[index]!;
+    this.#probes.splice(0, index + 1);
+    const delivered = probe.sentBytes - this.#confirmed;
+    this.#confirmed = probe.sentBytes;
+    this.#confirmedAt = now;
+    const rtt = Math.max(0.05, now - probe.sentAt);
+    this.#learnRtt(rtt, now);
+    this.#learnRate(probe, rtt, now);
+    this.#resize(rtt, delivered);
+  }
+
+  #learnRtt(rtt: number, now: number): void {
+    if (this.#rttSince === 0) this.#rttSince = now;
+    if (now - this.#rttSince > RTT_WINDOW_MS) {
+      this.#rttPrevious = this.#rtt;
+      this.#rtt = Infinity;
+      this.#rttSince = now;
+      this.#drainUntil = now + this.#rttPrevious + 2 * SLACK_MS;
+    }
+    if (rtt < this.#rtt) this.#rtt = rtt;
+  }
+
+  #learnRate(probe: Probe, rtt: number, now: number): void {
+    const interval = Math.max(rtt, now - probe.confirmedAt);
+    const rate = (this.#confirmed - probe.confirmed) / interval;
+    if (now - this.#rateSince > Math.max(RATE_WINDOW_MS, 10 * rtt)) {
+      // A sender that had little to say has learnt nothing about the path.
+      if (probe.limited) {
+        this.#ratePrevious = this.#rate;
+        this.#rate = 0;
+      }
+      this.#rateSince = now;
+    }
+    if (rate > this.#rate) this.#rate = rate;
+  }
+
+  #resize(rtt: number, delivered: number): void {
+    const base = this.minRttMs;
+    if (this.#starting) {
+      if (rtt <= base + SLACK_MS) {
+        this.#window += delivered;
+        return;
+      }
+      this.#starting = false;
+    }
+    const rate = Math.max(this.#rate, this.#ratePrevious);
+    this.#window = Math.max(FLOOR_BYTES, rate * (base + SLACK_MS));
+  }
+}

@@ -1,0 +1,1 @@
+export { channelToDuplex } from './channel-duplex.ts';
