@@ -40,7 +40,8 @@ export async function buildAgent(outfile = join(root, 'dist/burrow-agent.mjs')) 
 
 if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
   const at = process.argv.indexOf('--outfile');
-  const outfile = at < 0 ? join(root, 'dist/burrow-agent.mjs') : resolve(process.argv[at + 1] ?? '');
+  const outfile =
+    at < 0 ? join(root, 'dist/burrow-agent.mjs') : resolve(process.argv[at + 1] ?? '');
   const size = await buildAgent(outfile);
   process.stdout.write(`${relative(process.cwd(), outfile)}: ${(size / 1024).toFixed(0)} KiB\n`);
 }

@@ -1,0 +1,2 @@
+export function editorCache(): string;
+export function installEditor(options?: { cache?: string; signal?: AbortSignal }): Promise<string>;

@@ -1,0 +1,3 @@
+export const ROOT: string;
+export const NEEDED_MAJOR: number;
+export function projectNode(root?: string): string | undefined;

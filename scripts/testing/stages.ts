@@ -1,0 +1,78 @@
+import { globSync } from 'node:fs';
+import { hasCommand, hasPythonModule, type Need } from '../lib/system-packages.ts';
+
+/** A stage of `npm test`: a command that passes or fails, or files of tests. */
+export type Stage = CheckStage | FilesStage;
+
+export interface CheckStage {
+  readonly kind: 'check';
+  readonly name: string;
+  readonly command: string;
+  readonly args: readonly string[];
+}
+
+export interface FilesStage {
+  readonly kind: 'files';
+  readonly name: string;
+  readonly patterns: readonly string[];
+  /** Test files run at once. */
+  readonly concurrency: number;
+  readonly needs: readonly Need[];
+  readonly needsEditor: boolean;
+}
+
+const command = (what: string, debian: string, ...names: string[]): Need => ({
+  what,
+  debian,
+  present: () => hasCommand(...names),
+});
+
+const OPENSSL = command('openssl', 'openssl', 'openssl');
+const PYTHON_GRPC: Need = {
+  what: 'gRPC for Python 3',
+  debian: 'python3-grpcio',
+  present: () => hasPythonModule('grpc'),
+};
+
+export const STAGES: readonly Stage[] = [
+  { kind: 'check', name: 'types', command: 'tsc', args: ['-p', 'tsconfig.json'] },
+  { kind: 'check', name: 'lint', command: 'oxlint', args: ['--type-aware'] },
+  { kind: 'check', name: 'format', command: 'oxfmt', args: ['--check'] },
+  {
+    kind: 'files',
+    name: 'unit',
+    patterns: ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'],
+    concurrency: 2,
+    needs: [OPENSSL],
+    needsEditor: false,
+  },
+  {
+    kind: 'files',
+    name: 'system',
+    patterns: ['tests/system/**/*.test.ts', 'tests/harness/**/*.test.ts'],
+    concurrency: 1,
+    needs: [
+      OPENSSL,
+      PYTHON_GRPC,
+      command('nginx', 'nginx', 'nginx'),
+      command('curl', 'curl', 'curl'),
+    ],
+    needsEditor: true,
+  },
+  {
+    kind: 'files',
+    name: 'browser',
+    patterns: ['tests/e2e/**/*.test.ts'],
+    concurrency: 1,
+    needs: [OPENSSL, command('Chromium', 'chromium', 'chromium', 'chromium-browser')],
+    needsEditor: true,
+  },
+];
+
+/** The stage's files, those whose path contains one of the filters when there are any. */
+export function filesOf(stage: FilesStage, root: string, filters: readonly string[]): string[] {
+  const all = globSync([...stage.patterns], { cwd: root, exclude: ['**/node_modules/**'] });
+  return all
+    .filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)))
+    .sort();
+}
