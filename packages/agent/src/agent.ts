@@ -78,7 +78,8 @@ export function startAgent(config: AgentConfig, parts: AgentParts): Agent {
             openRawSocket({ url: config.relayUrl, proxy, ca: config.ca, signal: connectSignal }),
           signal: bound(),
         },
-        (reason) => log.warn('fallback', { to: 'websocket', code: reason.code, message: reason.message }),
+        (reason) =>
+          log.warn('fallback', { to: 'websocket', code: reason.code, message: reason.message }),
         bound,
       );
     },
@@ -94,14 +95,23 @@ export function startAgent(config: AgentConfig, parts: AgentParts): Agent {
   async function drain(reason: string): Promise<void> {
     if (draining) return;
     draining = true;
-    log.info('drain', { message: reason, channels: targets.active, timeoutMs: config.drainTimeoutMs });
+    log.info('drain', {
+      message: reason,
+      channels: targets.active,
+      timeoutMs: config.drainTimeoutMs,
+    });
     pool.drain(config.drainTimeoutMs, reason);
     const cancelBound = clock.after(config.drainTimeoutMs, () =>
       drainAbort.abort(new Error('drain timeout')),
     );
-    await new Promise<void>((resolve) => clock.after(Math.min(DRAIN_GRACE_MS, config.drainTimeoutMs), resolve));
+    await new Promise<void>((resolve) =>
+      clock.after(Math.min(DRAIN_GRACE_MS, config.drainTimeoutMs), resolve),
+    );
     await targets.idle(drainAbort.signal).catch(() => {
-      log.warn('drain-cut', { channels: targets.active, message: 'Channels were still open when time was up' });
+      log.warn('drain-cut', {
+        channels: targets.active,
+        message: 'Channels were still open when time was up',
+      });
     });
     cancelBound();
     finish(EXIT.ok);

@@ -160,8 +160,10 @@ export interface Logged {
 
 export function memoryLog(): Log & { readonly lines: Logged[] } {
   const lines: Logged[] = [];
-  const at = (level: string) => (event: string, fields: LogFields = {}) =>
-    void lines.push({ level, event, fields });
+  const at =
+    (level: string) =>
+    (event: string, fields: LogFields = {}) =>
+      void lines.push({ level, event, fields });
   return { lines, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 

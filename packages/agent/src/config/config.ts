@@ -1,13 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { X509Certificate } from 'node:crypto';
-import {
-  SETTINGS,
-  TOKEN_ENV,
-  type Setting,
-  type SettingName,
-  type Settings,
-} from './settings.ts';
+import { SETTINGS, TOKEN_ENV, type Setting, type SettingName, type Settings } from './settings.ts';
 
 /** Everything the agent was told, checked once. */
 export interface AgentConfig extends Omit<Settings, 'relayUrl' | 'tokenFile' | 'caFile' | 'label'> {

@@ -8,7 +8,9 @@ export function helpText(): string {
     setting.help,
   ]);
   rows.push(['(no flag)', TOKEN_ENV, "the agent's token, unless a token file is given"]);
-  const lines = rows.map(([flag = '', env, help]) => `  ${flag.padEnd(25)}${help}\n${' '.repeat(27)}${env}`);
+  const lines = rows.map(
+    ([flag = '', env, help]) => `  ${flag.padEnd(25)}${help}\n${' '.repeat(27)}${env}`,
+  );
   return `burrow-agent: makes the ports of this workload reachable through a Burrow relay.
 
 Usage: node burrow-agent.mjs [flags]

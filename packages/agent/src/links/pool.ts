@@ -25,6 +25,8 @@ const DEFAULT_MAX = 8;
 const TICK_MS = 5000;
 /** A channel that was on its way when we said Drain gets so long to arrive. */
 const LEAVE_GRACE_MS = 1000;
+/** Looking at a link's load costs time that grows with its channels: not more often than this. */
+const LOOK_EVERY_MS = 250;
 /** The relay has enough links of ours: no more for so long. */
 const REFUSED_MS = 60_000;
 
@@ -47,6 +49,7 @@ export class LinkPool implements PoolLinkEvents {
   #spareSince: number | undefined;
   #spreadTries = SPREAD_TRIES;
   #refusedUntil = 0;
+  #lookedAt = -Infinity;
   #stopping = false;
 
   constructor(options: PoolOptions) {
@@ -92,7 +95,10 @@ export class LinkPool implements PoolLinkEvents {
 
   onChannel(channel: Channel): void {
     this.#options.onChannel(channel);
-    if (this.#extra < this.#max - this.#min && busy(this.live)) this.#grow();
+    const now = this.#options.clock.now();
+    if (now - this.#lookedAt < LOOK_EVERY_MS || this.#extra >= this.#max - this.#min) return;
+    this.#lookedAt = now;
+    if (busy(this.live)) this.#grow();
   }
 
   onDrain(entry: PoolLink, deadlineMs: number, reason: string): void {
@@ -151,7 +157,8 @@ export class LinkPool implements PoolLinkEvents {
 
   #relays(): Set<string> {
     const relays = new Set<string>();
-    for (const { welcome, leaving } of this.#links) if (welcome && !leaving) relays.add(welcome.relayId);
+    for (const { welcome, leaving } of this.#links)
+      if (welcome && !leaving) relays.add(welcome.relayId);
     return relays;
   }
 
@@ -284,7 +291,8 @@ export class LinkPool implements PoolLinkEvents {
     const now = this.#options.clock.now();
     const live = this.live;
     for (const entry of [...this.#links]) {
-      const gone = entry.leaving && channels(entry) === 0 && now - entry.leavingSince >= LEAVE_GRACE_MS;
+      const gone =
+        entry.leaving && channels(entry) === 0 && now - entry.leavingSince >= LEAVE_GRACE_MS;
       // A draining relay keeps its last link until there is another.
       if (gone && live.length > 0)
         entry.link?.close(new TunnelError('draining', 'The link is not needed any more'));

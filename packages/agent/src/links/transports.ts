@@ -86,9 +86,17 @@ export class TransportChooser {
     } catch (error) {
       // What worked once may not any more (another network): begin with gRPC again.
       if (transport === 'websocket') this.#websocketSince = undefined;
-      throw error;
+      throw toTunnelError(error);
     }
   }
+}
+
+function toTunnelError(error: unknown): TunnelError {
+  if (error instanceof TunnelError) return error;
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  return name === 'TimeoutError'
+    ? new TunnelError('timed-out', 'The relay did not answer in time', { cause: error })
+    : new TunnelError('unavailable', message, { cause: error });
 }
 
 /**
@@ -97,8 +105,9 @@ export class TransportChooser {
  * faults, would be the same over WebSocket.
  */
 function looksLikeMiddlebox(error: unknown): error is TunnelError {
-  if (!(error instanceof TunnelError)) return false;
-  if (error.remote) return error.code === 'protocol-error';
+  if (!(error instanceof TunnelError) || error.code === 'cancelled') return false;
+  // An HTTP answer that is no gRPC counts as "unavailable" said by the other side.
+  if (error.remote) return error.code === 'protocol-error' || error.code === 'unavailable';
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
     const code = (cause as NodeJS.ErrnoException).code ?? '';
     if (/^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH)/.test(code))

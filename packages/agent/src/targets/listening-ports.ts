@@ -11,7 +11,9 @@ const LISTEN = '0A';
  */
 export async function listeningPorts(allowed: (port: number) => boolean): Promise<number[]> {
   const tables = await Promise.all(
-    ['/proc/self/net/tcp', '/proc/self/net/tcp6'].map((path) => readFile(path, 'latin1').catch(() => '')),
+    ['/proc/self/net/tcp', '/proc/self/net/tcp6'].map((path) =>
+      readFile(path, 'latin1').catch(() => ''),
+    ),
   );
   const ports = new Set<number>();
   for (const table of tables) for (const port of parseTcpTable(table)) ports.add(port);

@@ -2,7 +2,9 @@ import { Socket, type SocketConstructorOpts } from 'node:net';
 import type { Channel, ChannelErrorCode, ChannelHandler, TunnelError } from '@burrow/tunnel';
 
 /** One place to try; the next is tried only when this one refuses. */
-export type Candidate = { readonly host: string; readonly port: number } | { readonly path: string };
+export type Candidate =
+  | { readonly host: string; readonly port: number }
+  | { readonly path: string };
 
 export interface SocketTargetOptions {
   readonly candidates: readonly Candidate[];
@@ -208,7 +210,10 @@ export class SocketTarget implements ChannelHandler {
     if (isRefusal(failure))
       return { code: 'nothing-listens', reason: `Nothing listens on ${name} in the workload` };
     if (failure?.code === 'ETIMEDOUT')
-      return { code: 'timed-out', reason: `The app on ${name} did not accept the connection in time` };
+      return {
+        code: 'timed-out',
+        reason: `The app on ${name} did not accept the connection in time`,
+      };
     const detail = failure?.code ?? failure?.message ?? 'closed';
     return { code: 'unreachable', reason: `The agent cannot connect to ${name} (${detail})` };
   }
