@@ -66,7 +66,7 @@ export class Pacer {
     const window = now < this.#drainUntil ? this.#window / 2 : this.#window;
     const room = window - this.inFlight;
     if (room <= 0) this.#limited = true;
-    return Math.max(0, room);
+    return Math.max(0, Math.floor(room));
   }
 
   onSent(bytes: number, now: number): void {
