@@ -5,7 +5,12 @@ import { testClock } from './testing.ts';
 
 function make(addresses = 100) {
   const clock = testClock();
-  const limit = new AttemptLimit({ attempts: 3, refillMs: 10_000, addresses, now: clock.now });
+  const limit = new AttemptLimit({
+    attempts: 3,
+    refillMs: 10_000,
+    addresses,
+    now: () => clock.now(),
+  });
   return { clock, limit };
 }
 

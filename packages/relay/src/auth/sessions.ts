@@ -21,7 +21,8 @@ export interface NewSession {
   /** The cookie's value. Returned here and never again. */
   readonly secret: string;
   readonly id: string;
-  readonly expiresAt: number;
+  /** ms from now: the cookie's age. */
+  readonly lifetimeMs: number;
 }
 
 type Maybe<T> = T | undefined | Promise<T | undefined>;
@@ -106,7 +107,7 @@ export function createSessions(
       .insertInto('sessions')
       .values({ id, secret_hash: hashSecret(secret), created_at: now(), ...row })
       .execute();
-    return { secret, id, expiresAt: row.expires_at };
+    return { secret, id, lifetimeMs: row.expires_at - now() };
   }
 
   return {
