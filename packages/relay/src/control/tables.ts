@@ -35,16 +35,15 @@ export interface TunnelAgentsTable {
   readonly lease_expires_at: number;
   readonly connected_since: number | null;
   readonly last_seen_at: number | null;
-  readonly revoked_at: number | null;
-  readonly revoked_reason: string | null;
   readonly created_at: Fixed<number>;
 }
 
+/** Tokens that were good once; also how one relay learns what another has revoked. */
 export interface RevokedAgentTokensTable {
   readonly token_hash: Fixed<string>;
   readonly agent_id: Fixed<string>;
   readonly revoked_at: Fixed<number>;
-  readonly reason: Fixed<string>;
+  readonly reason: Fixed<'workspace-terminated' | 'token-replaced'>;
 }
 
 export interface RelayHeartbeatTable {

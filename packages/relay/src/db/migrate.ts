@@ -1,12 +1,13 @@
 import { Migrator, type Kysely, type Migration } from 'kysely';
 import { RelayError } from '../errors.ts';
+import type { Tables } from './tables.ts';
 
 /**
  * Brings the schema up to date, in one transaction. Rejects with RelayError
  * `config-invalid` when the database was written by a newer relay.
  */
 export async function migrate(
-  db: Kysely<any>,
+  db: Kysely<Tables>,
   migrations: Readonly<Record<string, Migration>>,
   path: string,
 ): Promise<readonly string[]> {
@@ -28,11 +29,15 @@ export async function migrate(
 }
 
 async function unknownMigration(
-  db: Kysely<any>,
+  db: Kysely<Tables>,
   migrations: Readonly<Record<string, Migration>>,
 ): Promise<string | undefined> {
   const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
   if (!tables.some((table) => table.name === 'kysely_migration')) return undefined;
-  const applied = await db.selectFrom('kysely_migration').select('name').execute();
-  return applied.map((row) => String(row['name'])).find((name) => !(name in migrations));
+  const applied = await db
+    .withTables<{ kysely_migration: { name: string } }>()
+    .selectFrom('kysely_migration')
+    .select('name')
+    .execute();
+  return applied.map((row) => row.name).find((name) => !(name in migrations));
 }

@@ -53,8 +53,6 @@ export const workspaces: Migration = {
       .addColumn('lease_expires_at', 'bigint', (column) => column.notNull())
       .addColumn('connected_since', 'bigint')
       .addColumn('last_seen_at', 'bigint')
-      .addColumn('revoked_at', 'bigint')
-      .addColumn('revoked_reason', 'text')
       .addColumn('created_at', 'bigint', (column) => column.notNull())
       .execute();
 

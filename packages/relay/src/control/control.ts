@@ -1,0 +1,138 @@
+import type { Workspace } from '@burrow/api';
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
+import type { Principal } from '../auth/principal.ts';
+import type { AccessTokens } from '../auth/tokens.ts';
+import type { Database } from '../db/database.ts';
+import type { Driver } from '../drivers/driver.ts';
+import type { Presence } from '../routing/router.ts';
+import { AgentActivity, FLUSH_EVERY_MS } from './agent-activity.ts';
+import { agentDirectory } from './agents.ts';
+import { buildApp } from './app.ts';
+import { SYSTEM_CLOCK, type Clock } from './clock.ts';
+import type { ControlConfig, ControlContext, ControlLogger } from './context.ts';
+import type { AgentDirectory, WorkspaceDirectory } from './directory.ts';
+import { beat, BEAT_EVERY_MS } from './lease.ts';
+import { LocalWorkloads } from './local-workloads.ts';
+import { PURGE_EVERY_MS, purge } from './purge.ts';
+import type { Authenticate } from './require-principal.ts';
+import { POLL_EVERY_MS, Revocations } from './revocations.ts';
+import { Ticker } from './ticker.ts';
+import { WorkspaceCache } from './workspace-cache.ts';
+import { ensureWorkspace, type EnsureWorkspace } from './workspaces/ensure.ts';
+import { showWorkspace } from './workspaces/show.ts';
+
+const DAY_MS = 86_400_000;
+
+export interface ControlOptions {
+  readonly database: Pick<Database, 'kysely'>;
+  readonly clock?: Clock;
+  readonly drivers: readonly Driver[];
+  readonly config: ControlConfig;
+  /** Who sends a request to the control host. */
+  readonly authenticate: Authenticate;
+  readonly tokens: AccessTokens;
+  /** More routes of the control host: signing in, the dashboard. */
+  readonly plugins?: readonly FastifyPluginAsync[];
+  /** What this relay's links know of an agent. */
+  readonly presence: (agentId: string) => Presence | undefined;
+  readonly logger: ControlLogger;
+}
+
+export interface Control {
+  /** Ready, listening nowhere. */
+  readonly app: FastifyInstance;
+  readonly agents: AgentDirectory;
+  readonly workspaces: WorkspaceDirectory;
+  /** Accounts for downtime, begins the timers, and starts the local workspaces in the background. */
+  start(): Promise<void>;
+  /** Ends workloads, timers and the app, and writes what is left. The database stays open. Idempotent. */
+  stop(): Promise<void>;
+  ensureWorkspace(principal: Principal, wanted: EnsureWorkspace): Promise<Workspace>;
+  showWorkspace(principal: Principal, name: string): Promise<Workspace>;
+}
+
+export async function createControl(options: ControlOptions): Promise<Control> {
+  const { config, logger, presence } = options;
+  const db = options.database.kysely;
+  const clock = options.clock ?? SYSTEM_CLOCK;
+  const leaseMs = config.leaseMs ?? DAY_MS;
+  const drivers = new Map(options.drivers.map((driver) => [driver.name as string, driver]));
+
+  const activity: AgentActivity = new AgentActivity(db, (agentId) => cache.seen(agentId));
+  const cache = new WorkspaceCache(db, clock, (agentId) => activity.peek(agentId));
+  const revocations = new Revocations(db, clock, (error) =>
+    logger.error({ err: error }, 'a listener of revocations failed'),
+  );
+  revocations.subscribe((agentId) => cache.dropAgent(agentId));
+  const workloads = new LocalWorkloads(
+    { db, clock, leaseMs, revocations, config, cache, logger },
+    drivers.get('local'),
+  );
+  const context: ControlContext = {
+    db,
+    clock,
+    config,
+    leaseMs,
+    drivers,
+    cache,
+    activity,
+    revocations,
+    workloads,
+    presence,
+    logger,
+  };
+  const app = await buildApp({
+    context,
+    authenticate: options.authenticate,
+    tokens: options.tokens,
+    plugins: options.plugins ?? [],
+  });
+
+  const ticker = (everyMs: number, what: string, task: () => Promise<void>): Ticker =>
+    new Ticker(everyMs, task, (error) => logger.warn({ err: error }, `${what} failed`));
+  const heartbeat = async (): Promise<void> => {
+    const gapMs = await beat(db, clock);
+    if (gapMs !== 0) logger.info({ gapMs }, 'leases moved by the time no relay was running');
+  };
+  const tickers = [
+    ticker(BEAT_EVERY_MS, 'the heartbeat', heartbeat),
+    ticker(POLL_EVERY_MS, 'looking for revocations', () => revocations.poll()),
+    ticker(FLUSH_EVERY_MS, 'recording agents', () => activity.flush()),
+    ticker(PURGE_EVERY_MS, 'clearing old rows', () => purge(db, clock)),
+  ];
+
+  let stopping: Promise<void> | undefined;
+  async function stop(): Promise<void> {
+    await app.close();
+    await workloads.stopAll();
+    await Promise.all(tickers.map((each) => each.stop()));
+    try {
+      await activity.flush();
+      await beat(db, clock);
+    } catch (error) {
+      logger.warn({ err: error }, 'the last records could not be written');
+    }
+  }
+
+  return {
+    app,
+    agents: agentDirectory(context),
+    workspaces: cache,
+    async start() {
+      await heartbeat();
+      await purge(db, clock);
+      await revocations.prime();
+      // Nobody is connected to a relay that just starts, whatever a crash left behind.
+      await db
+        .updateTable('tunnel_agents')
+        .set({ connected_since: null })
+        .where('connected_since', 'is not', null)
+        .execute();
+      for (const each of tickers) each.start();
+      await workloads.startAll();
+    },
+    stop: () => (stopping ??= stop()),
+    ensureWorkspace: (principal, wanted) => ensureWorkspace(context, principal, wanted),
+    showWorkspace: (principal, name) => showWorkspace(context, principal, name),
+  };
+}

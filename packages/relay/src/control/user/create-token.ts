@@ -1,0 +1,36 @@
+import { createTokenSchema, type CreatedToken } from '@burrow/api';
+import type { z } from 'zod';
+import type { Principal } from '../../auth/principal.ts';
+import type { AccessTokens } from '../../auth/tokens.ts';
+import { RelayError } from '../../errors.ts';
+import type { Clock } from '../clock.ts';
+
+/** Personal access tokens that one person may have. */
+const MAX_TOKENS = 100;
+const DAY_MS = 86_400_000;
+
+export async function createToken(
+  { tokens, clock }: { readonly tokens: AccessTokens; readonly clock: Clock },
+  principal: Principal,
+  { name, expiresInDays }: z.output<typeof createTokenSchema>,
+): Promise<CreatedToken> {
+  if ((await tokens.list(principal.userId)).length >= MAX_TOKENS) {
+    throw new RelayError(
+      'forbidden',
+      `You have ${MAX_TOKENS} access tokens, the most there may be. Revoke one first.`,
+      { blame: 'policy' },
+    );
+  }
+  const expiresAt = expiresInDays === undefined ? undefined : clock.now() + expiresInDays * DAY_MS;
+  const made = await tokens.create(
+    principal.userId,
+    name,
+    expiresAt === undefined ? {} : { expiresAt },
+  );
+  return {
+    id: made.id,
+    name,
+    token: made.token,
+    expiresAt: expiresAt === undefined ? null : new Date(expiresAt).toISOString(),
+  };
+}
