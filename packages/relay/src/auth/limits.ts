@@ -17,6 +17,8 @@ export const AUTH_LIMITS = Object.freeze({
   attemptAddresses: 10_000,
   /** Expired rows are removed at most this often, and only when new ones are made. */
   sweepMs: 60_000,
-  /** Longest path (in bytes of its encoded form) that signing in leads back to. */
-  returnPath: 2048,
+  /** Longest path (bytes) on an app host that signing in leads back to; else it leads to `/`. */
+  appReturnPath: 2048,
+  /** Longest on the control host: it may hold one of an app host, with every byte percent-encoded. */
+  returnPath: 8192,
 });

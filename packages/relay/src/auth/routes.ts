@@ -40,8 +40,7 @@ export function authRoutes(deps: AuthRoutesDeps): FastifyPluginAsync {
   const isSecure = (request: FastifyRequest): boolean => request.protocol === 'https';
 
   /** `:8080` of the control host, as the browser sees it: app hosts have the same. */
-  const portSuffix = (request: FastifyRequest): string =>
-    /:\d+$/.exec(request.host)?.[0] ?? '';
+  const portSuffix = (request: FastifyRequest): string => /:\d+$/.exec(request.host)?.[0] ?? '';
 
   /** App hosts to which a form's answer may lead. */
   const formTargets = (request: FastifyRequest): string =>
@@ -157,7 +156,10 @@ export function authRoutes(deps: AuthRoutesDeps): FastifyPluginAsync {
       }
       const session = await controlSession(auth, request);
       if (session !== undefined) await auth.sessions.revoke(session.id);
-      reply.header('set-cookie', setCookie('session', '', { secure: isSecure(request), maxAgeMs: 0 }));
+      reply.header(
+        'set-cookie',
+        setCookie('session', '', { secure: isSecure(request), maxAgeMs: 0 }),
+      );
       return sendRedirect(reply, '/sign-in');
     });
 
@@ -175,7 +177,10 @@ export function authRoutes(deps: AuthRoutesDeps): FastifyPluginAsync {
       }
       const session = await controlSession(auth, request);
       if (session === undefined) {
-        return sendRedirect(reply, `/sign-in?${new URLSearchParams({ return: request.url }).toString()}`);
+        return sendRedirect(
+          reply,
+          `/sign-in?${new URLSearchParams({ return: request.url }).toString()}`,
+        );
       }
       const route = await directory.find(workspace);
       if (route === undefined || !mayOpen(session.principal, route)) {
@@ -188,7 +193,11 @@ export function authRoutes(deps: AuthRoutesDeps): FastifyPluginAsync {
         challenge,
         returnTo: returnPath(one(request.query['return'])),
       });
-      return sendRedirect(reply, `${request.protocol}://${host}/.burrow/callback?code=${code}`, 302);
+      return sendRedirect(
+        reply,
+        `${request.protocol}://${host}/.burrow/callback?code=${code}`,
+        302,
+      );
     });
 
     app.get('/', async (request, reply) => {
@@ -233,7 +242,17 @@ function returnPath(path: string | undefined): string {
 function isOpenedByPerson(request: FastifyRequest): boolean {
   const { headers } = request;
   if (request.method !== 'GET') return false;
-  if (/prefetch|preview|prerender/i.test(String(headers['sec-purpose'] ?? headers['purpose'] ?? headers['x-purpose'] ?? headers['x-moz'] ?? ''))) {
+  if (
+    /prefetch|preview|prerender/i.test(
+      String(
+        headers['sec-purpose'] ??
+          headers['purpose'] ??
+          headers['x-purpose'] ??
+          headers['x-moz'] ??
+          '',
+      ),
+    )
+  ) {
     return false;
   }
   const mode = headers['sec-fetch-mode'];

@@ -23,19 +23,30 @@ export function homePage(options: {
   return {
     title: 'Workspaces',
     wide: true,
-    corner: html`<div class="end"><span>${username}</span><form method="post" action="/sign-out"><button class="quiet">Sign out</button></form></div>`,
+    corner: html`<div class="end">
+      <span>${username}</span>
+      <form method="post" action="/sign-out"><button class="quiet">Sign out</button></form>
+    </div>`,
     body:
       workspaces.length === 0
         ? empty(options.origin)
-        : html`<div class="card"><h1>Workspaces</h1>
-<ul class="list">${workspaces.map((workspace) => row(workspace, options.urlOf(workspace.name), options.now))}</ul></div>`,
+        : html`<div class="card">
+            <h1>Workspaces</h1>
+            <ul class="list">
+              ${workspaces.map((workspace) => row(workspace, options.urlOf(workspace.name), options.now))}
+            </ul>
+          </div>`,
   };
 }
 
 function row(workspace: HomeWorkspace, url: string, now: number): Html {
   const [tone, words] = stateOf(workspace, now);
   const link = workspace.state === 'stopped' || workspace.state === 'failed';
-  return html`<li><span class="name">${workspace.name}<small>${new URL(url).host}</small></span><span class="state ${tone}">${words}</span>${link ? undefined : html`<a class="button" href="${url}">Open</a>`}</li>`;
+  return html`<li>
+    <span class="name">${workspace.name}<small>${new URL(url).host}</small></span
+    ><span class="state ${tone}">${words}</span
+    >${link ? undefined : html`<a class="button" href="${url}">Open</a>`}
+  </li>`;
 }
 
 function stateOf(workspace: HomeWorkspace, now: number): [tone: string, words: string] {
@@ -63,17 +74,23 @@ function age(minutes: number): string {
 
 function empty(origin: string): Html {
   return html`<div class="card">
-<h1>Open your first workspace</h1>
-<p>A workspace is any machine, container or process that you want to reach. It needs no address of its own: a small agent beside it dials out to this relay.</p>
-<h2>1. Make a workspace</h2>
-<pre><code>curl -X POST ${origin}/api/v1/workspaces \\
+    <h1>Open your first workspace</h1>
+    <p>
+      A workspace is any machine, container or process that you want to reach. It needs no address
+      of its own: a small agent beside it dials out to this relay.
+    </p>
+    <h2>1. Make a workspace</h2>
+    <pre><code>curl -X POST ${origin}/api/v1/workspaces \\
   -H "Authorization: Bearer $BURROW_TOKEN" \\
   -H "Content-Type: application/json" \\
   -d '{"name": "my-machine", "driver": "external"}'</code></pre>
-<p class="small soft">The answer holds the workspace’s URL and the agent’s environment. <code>npm start</code> prints a token for <code>BURROW_TOKEN</code>.</p>
-<h2>2. Start the agent there</h2>
-<pre><code>BURROW_RELAY_URL=${origin} BURROW_AGENT_TOKEN=burrow_agt_… \\
+    <p class="small soft">
+      The answer holds the workspace’s URL and the agent’s environment.
+      <code>npm start</code> prints a token for <code>BURROW_TOKEN</code>.
+    </p>
+    <h2>2. Start the agent there</h2>
+    <pre><code>BURROW_RELAY_URL=${origin} BURROW_AGENT_TOKEN=burrow_agt_… \\
   node burrow-agent.mjs</code></pre>
-<p class="small soft">Then load this page again: the workspace is listed here.</p>
-</div>`;
+    <p class="small soft">Then load this page again: the workspace is listed here.</p>
+  </div>`;
 }

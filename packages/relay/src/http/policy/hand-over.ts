@@ -1,5 +1,6 @@
 import type { Auth } from '../../auth/auth.ts';
 import { cookieValues, setCookie } from '../../auth/cookies.ts';
+import { AUTH_LIMITS } from '../../auth/limits.ts';
 import { html, newNonce } from '../../auth/pages/html.ts';
 import { renderPage } from '../../auth/pages/layout.ts';
 import { isReturnPath } from '../../auth/return-path.ts';
@@ -158,7 +159,8 @@ function returnPath(target: string): string {
     /[^\x21-\x5b\x5d-\x7e]/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
   );
-  return isReturnPath(encoded) && !isReserved(encoded) ? encoded : '/';
+  const fits = encoded.length <= AUTH_LIMITS.appReturnPath;
+  return fits && isReturnPath(encoded) && !isReserved(encoded) ? encoded : '/';
 }
 
 function split(target: string): [path: string, query: string | undefined] {
