@@ -6,7 +6,11 @@ import { SlowLine, type SlowLineOptions } from './slow-line.ts';
 
 type Accept = (socket: Socket) => void;
 
-async function lineTo(t: TestContext, accept: Accept, options: Omit<SlowLineOptions, 'targetPort'>) {
+async function lineTo(
+  t: TestContext,
+  accept: Accept,
+  options: Omit<SlowLineOptions, 'targetPort'>,
+) {
   const server = createServer({ allowHalfOpen: true }, accept);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -69,7 +73,8 @@ test('all connections together get the rate of the line', async (t) => {
 test('the queue is bounded: a full one stops the sender, and delays others by at most its length', async (t) => {
   const bytesPerSecond = 10_000_000;
   const queueBytes = 1_000_000; // 100 ms of the line
-  const accept: Accept = (socket) => socket.on('data', (bytes: Buffer) => bytes.length < 100 && socket.write(bytes));
+  const accept: Accept = (socket) =>
+    socket.on('data', (bytes: Buffer) => bytes.length < 100 && socket.write(bytes));
   const { line, dial } = await lineTo(t, accept, { bytesPerSecond, delayMs: 5, queueBytes });
   const key = dial();
   key.write('k');

@@ -172,8 +172,9 @@ export class SlowLine {
     this.#targetPort = options.targetPort;
     this.#up = new Lane(bytesPerSecond, delayMs, queueBytes);
     this.#down = new Lane(bytesPerSecond, delayMs, queueBytes);
-    this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) =>
-      this.#join(socket),
+    this.#server = createServer(
+      { allowHalfOpen: true, pauseOnConnect: true, noDelay: true },
+      (socket) => this.#join(socket),
     );
   }
 
@@ -186,7 +187,9 @@ export class SlowLine {
   listen(port = 0): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen(port, '127.0.0.1', () => resolve((this.#server.address() as AddressInfo).port));
+      this.#server.listen(port, '127.0.0.1', () =>
+        resolve((this.#server.address() as AddressInfo).port),
+      );
     });
   }
 
@@ -198,7 +201,12 @@ export class SlowLine {
   }
 
   #join(near: Socket): void {
-    const far = connect({ port: this.#targetPort, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    const far = connect({
+      port: this.#targetPort,
+      host: '127.0.0.1',
+      allowHalfOpen: true,
+      noDelay: true,
+    });
     this.#carry(near, far, this.#up);
     this.#carry(far, near, this.#down);
     const handshake = setTimeout(() => near.resume(), this.#roundTripMs);

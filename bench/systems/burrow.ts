@@ -1,0 +1,96 @@
+import { mkdirSync, existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createClient, type Client, type CreatedWorkspace } from '@burrow/api';
+import { Child, run } from '../lib/child.ts';
+import { freePort } from '../lib/free-port.ts';
+import type { System } from '../scenario.ts';
+import type { Workload } from './workload.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+/** The file that is shipped, not the sources. */
+export const AGENT_BUNDLE = join(ROOT, 'dist/burrow-agent.mjs');
+
+/** A relay as `npm start` runs it, in a process of its own, with a database on disk. */
+export interface Burrow extends AsyncDisposable {
+  readonly port: number;
+  readonly pid: number;
+  /** A personal access token, for requests and the REST API. */
+  readonly token: string;
+  readonly domain: string;
+  readonly client: Client;
+}
+
+interface ReadyFile {
+  readonly api: string;
+  readonly token: string;
+  readonly domain: string;
+}
+
+export async function startBurrow(directory: string): Promise<Burrow> {
+  await run(process.execPath, [join(ROOT, 'scripts/build-agent.mjs')]);
+  const root = join(directory, 'burrow');
+  mkdirSync(root, { recursive: true, mode: 0o700 });
+  const port = await freePort();
+  const readyFile = join(root, 'ready.json');
+  const relay = new Child(process.execPath, [
+    '--disable-warning=ExperimentalWarning',
+    join(ROOT, 'scripts/start.ts'),
+    '--no-workspace',
+    '--port',
+    String(port),
+    '--data-dir',
+    join(root, 'data'),
+    '--ready-file',
+    readyFile,
+  ]);
+  await relay.until(() => existsSync(readyFile));
+  const ready = JSON.parse(readFileSync(readyFile, 'utf8')) as ReadyFile;
+  return {
+    port,
+    pid: relay.pid,
+    token: ready.token,
+    domain: ready.domain.split(':')[0] ?? ready.domain,
+    client: createClient({ baseUrl: `http://127.0.0.1:${port}`, token: ready.token }),
+    [Symbol.asyncDispose]: () => relay.stop(),
+  };
+}
+
+/** Where a request for one port of a workspace goes. */
+export function endpoint(relay: Burrow, workspace: string, port: number) {
+  return {
+    port: relay.port,
+    headers: {
+      Host: `${port}-${workspace}.${relay.domain}:${relay.port}`,
+      'Burrow-Authorization': `Bearer ${relay.token}`,
+    },
+  };
+}
+
+/** What an agent of this workspace is started with, to reach the relay at `port`. */
+export function agentEnvironment(created: CreatedWorkspace, port: number): Record<string, string> {
+  if (created.environment === undefined)
+    throw new Error(`the relay gave no agent environment for ${created.name}`);
+  return { ...created.environment, BURROW_RELAY_URL: `http://127.0.0.1:${port}` };
+}
+
+/** An agent beside the workload, reaching the relay at `through` (its own port, or a slow line to it). */
+export async function startAgent(
+  relay: Burrow,
+  workload: Workload,
+  workspace: string,
+  through = relay.port,
+): Promise<System & AsyncDisposable> {
+  const created = await relay.client.workspaces.create({ name: workspace, driver: 'external' });
+  const agent = new Child(process.execPath, [AGENT_BUNDLE], {
+    ...agentEnvironment(created, through),
+  });
+  await agent.until(async () => {
+    const shown = await relay.client.workspaces.show(workspace);
+    return (shown.agent?.connectedSince ?? null) !== null;
+  });
+  return {
+    endpoint: (upstream) =>
+      endpoint(relay, workspace, upstream === 'http' ? workload.httpPort : workload.echoPort),
+    [Symbol.asyncDispose]: () => agent.stop(),
+  };
+}

@@ -1,0 +1,57 @@
+import type { Report } from './scenario.ts';
+
+export interface Verdict {
+  readonly scenario: string;
+  /** What is wanted, in words. */
+  readonly target: string;
+  /** What was measured, in the same words. */
+  readonly measured: string;
+  readonly met: boolean;
+}
+
+type Other = 'nginx' | 'caddy' | 'ssh-r' | 'direct';
+
+/** Delay of the slow line there and back, ms. */
+const ROUND_TRIP_MS = 100;
+
+function atLeast(report: Report, scenario: string, factor: number, other: Other): Verdict[] {
+  const row = report[scenario];
+  const reference = row?.[other];
+  if (row?.burrow === undefined || reference === undefined) return [];
+  const ratio = row.burrow / reference;
+  const measured = `${ratio.toFixed(2)} x ${other}`;
+  return [{ scenario, target: `>= ${factor} x ${other}`, measured, met: ratio >= factor }];
+}
+
+function atMost(
+  scenario: string,
+  value: number | undefined,
+  limit: number,
+  unit: string,
+): Verdict[] {
+  if (value === undefined) return [];
+  const measured = `${value.toFixed(1)} ${unit}`;
+  return [{ scenario, target: `<= ${limit} ${unit}`, measured, met: value <= limit }];
+}
+
+/** The project's targets, for every scenario that was run. */
+export function judge(report: Report): Verdict[] {
+  const p50 = report['http-p50-c1'];
+  const added =
+    p50?.burrow === undefined || p50.direct === undefined ? undefined : p50.burrow - p50.direct;
+  return [
+    ...['http-rps-c32', 'http-rps-c1'].flatMap((name) => [
+      ...atLeast(report, name, 0.6, 'nginx'),
+      ...atLeast(report, name, 1.2, 'caddy'),
+    ]),
+    ...atMost('http-p50-c1', added, 200, 'µs added'),
+    ...['download', 'upload'].flatMap((name) => [
+      ...atLeast(report, name, 0.6, 'nginx'),
+      ...atLeast(report, name, 1.2, 'ssh-r'),
+    ]),
+    ...atMost('idle-link-kb', report['idle-link-kb']?.burrow, 40, 'KB'),
+    ...atMost('first-byte-ms', report['first-byte-ms']?.burrow, 500, 'ms'),
+    ...atLeast(report, 'wan-download', 0.8, 'direct'),
+    ...atMost('wan-keystroke-p99', report['wan-keystroke-p99']?.burrow, ROUND_TRIP_MS + 30, 'ms'),
+  ];
+}
