@@ -135,14 +135,8 @@ export function startAgent(config: AgentConfig, parts: AgentParts): Agent {
 }
 
 function exitCodeOf(error: TunnelError): ExitCode {
-  switch (error.code) {
-    case 'token-unknown':
-      return EXIT.tokenUnknown;
-    case 'token-revoked':
-      return EXIT.tokenRevoked;
-    default:
-      return EXIT.badConfig;
-  }
+  if (error.code === 'token-unknown') return EXIT.tokenUnknown;
+  return error.code === 'token-revoked' ? EXIT.tokenRevoked : EXIT.badConfig;
 }
 
 function proxyFor(relay: URL): URL | undefined {

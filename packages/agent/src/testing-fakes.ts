@@ -1,5 +1,4 @@
 // Fakes for this package's tests: a channel and a link without a wire, and a clock that only tests move.
-import { TunnelError } from '@burrow/tunnel';
 import type {
   Channel,
   ChannelErrorCode,
@@ -7,6 +6,7 @@ import type {
   Link,
   LinkStats,
   Target,
+  TunnelError,
   WelcomeInfo,
 } from '@burrow/tunnel';
 import type { Clock } from './links/clock.ts';

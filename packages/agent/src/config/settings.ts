@@ -90,7 +90,7 @@ export const SETTINGS = {
     value: 'PORTS',
     help: 'loopback ports that may be reached, e.g. 3000,8000-8999, or none (default 1024-65535)',
     fallback: PortRanges.parse('1024-65535'),
-    parse: PortRanges.parse,
+    parse: (text) => PortRanges.parse(text),
   } as Setting<PortRanges>,
   allowUnix: {
     env: 'BURROW_AGENT_ALLOW_UNIX',

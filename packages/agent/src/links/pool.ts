@@ -80,7 +80,7 @@ export class LinkPool implements PoolLinkEvents {
     this.#stopDialling();
     this.#cancelTick?.();
     this.#cancelTick = undefined;
-    for (const entry of [...this.#links]) entry.link?.close(error);
+    for (const entry of this.#links) entry.link?.close(error);
     this.#links.clear();
   }
 
@@ -290,7 +290,7 @@ export class LinkPool implements PoolLinkEvents {
     this.#cancelTick = this.#options.clock.after(TICK_MS, () => this.#tick());
     const now = this.#options.clock.now();
     const live = this.live;
-    for (const entry of [...this.#links]) {
+    for (const entry of this.#links) {
       const gone =
         entry.leaving && channels(entry) === 0 && now - entry.leavingSince >= LEAVE_GRACE_MS;
       // A draining relay keeps its last link until there is another.

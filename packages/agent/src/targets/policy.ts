@@ -17,7 +17,9 @@ export function refusal(target: Target, policy: TargetPolicy): string | undefine
       return policy.allowUnix.includes(target.path)
         ? undefined
         : 'The agent does not allow this unix socket: BURROW_AGENT_ALLOW_UNIX does not name it';
-    default:
+    case 'ssh':
+    case 'terminal':
+      // Not served at all yet: targets.ts says so.
       return undefined;
   }
 }

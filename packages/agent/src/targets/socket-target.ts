@@ -226,16 +226,15 @@ export class SocketTarget implements ChannelHandler {
 }
 
 /** Nobody there; a host without IPv6 loopback, and a socket file that is gone, mean the same. */
+const REFUSALS = new Set<string | undefined>([
+  'ECONNREFUSED',
+  'ENOENT',
+  'EADDRNOTAVAIL',
+  'EAFNOSUPPORT',
+]);
+
 function isRefusal(error: NodeJS.ErrnoException | undefined): boolean {
-  switch (error?.code) {
-    case 'ECONNREFUSED':
-    case 'ENOENT':
-    case 'EADDRNOTAVAIL':
-    case 'EAFNOSUPPORT':
-      return true;
-    default:
-      return false;
-  }
+  return REFUSALS.has(error?.code);
 }
 
 function copyOf(buffer: Buffer, bytes: number): Buffer {
