@@ -30,6 +30,7 @@ const USER_SETTINGS = {
   'workbench.startupEditor': 'none',
   'workbench.tips.enabled': false,
   'workbench.secondarySideBar.defaultVisibility': 'hidden',
+  'terminal.integrated.initialHint': false,
   'extensions.ignoreRecommendations': true,
   'update.mode': 'none',
 };
@@ -49,7 +50,7 @@ the relay, and your browser came back through that connection.
 
 Things to try:
 
-- Open a terminal (\`Ctrl+\\\`\`), and run something.
+- Open a terminal (\`\` Ctrl+\` \`\`), and run something.
 - Start a server in it, for example \`python3 -m http.server 3000\`, then open its link from the
   **Ports** panel: it gets an address of its own.
 - Press \`Ctrl+Shift+V\` in this file to see it as a page.
