@@ -192,28 +192,31 @@ for (const [name, node] of [
   ['this Node', process.execPath],
   ['the oldest Node', oldest],
 ] as const) {
-  test(`two links, bytes through a channel, clean stop: ${name}`, { timeout: 20_000 }, async (t) => {
-    assert.ok(existsSync(node), `${node} is needed (or name another with BURROW_TEST_NODE20)`);
-    const relay = await startRelay(t);
-    const app = await startApp(t, echo);
-    const agent = startAgent(t, relay.port, { node });
-    await relay.linked(2);
-    const body = Buffer.alloc(1_000_000, 'burrow');
-    const answer = await exchange(first(relay), app, body);
-    assert.ok(answer.equals(body));
-    assert.equal(relay.authorizations[0], `Bearer ${TOKEN}`);
-    assert.match(relay.hellos[0]?.software ?? '', /^burrow-agent\/\d/);
-    assert.equal(relay.hellos[0]?.instanceId, relay.hellos[1]?.instanceId);
-    if (process.platform === 'linux')
-      assert.ok(relay.hellos.at(-1)?.listeningPorts.includes(app) !== undefined);
-    agent.child.kill('SIGTERM');
-    assert.equal(await agent.exited, 0);
-    assert.ok(!agent.output().includes(TOKEN), 'the token is in no log');
-    assert.deepEqual(
-      agent.events.map(({ event }) => event).filter((event) => event !== 'pool'),
-      ['start', 'linked', 'linked', 'drain', 'stop'],
-    );
-  });
+  test(
+    `two links, bytes through a channel, clean stop: ${name}`,
+    { timeout: 20_000 },
+    async (t) => {
+      assert.ok(existsSync(node), `${node} is needed (or name another with BURROW_TEST_NODE20)`);
+      const relay = await startRelay(t);
+      const app = await startApp(t, echo);
+      const agent = startAgent(t, relay.port, { node });
+      await relay.linked(2);
+      const body = Buffer.alloc(1_000_000, 'burrow');
+      const answer = await exchange(first(relay), app, body);
+      assert.ok(answer.equals(body));
+      assert.equal(relay.authorizations[0], `Bearer ${TOKEN}`);
+      assert.match(relay.hellos[0]?.software ?? '', /^burrow-agent\/\d/);
+      assert.equal(relay.hellos[0]?.instanceId, relay.hellos[1]?.instanceId);
+      if (process.platform === 'linux') assert.ok(relay.hellos[0]?.listeningPorts.includes(app));
+      agent.child.kill('SIGTERM');
+      assert.equal(await agent.exited, 0);
+      assert.ok(!agent.output().includes(TOKEN), 'the token is in no log');
+      assert.deepEqual(
+        agent.events.map(({ event }) => event).filter((event) => event !== 'pool'),
+        ['start', 'linked', 'linked', 'drain', 'stop'],
+      );
+    },
+  );
 }
 
 test('errors reach the opener with code and sentence', { timeout: 20_000 }, async (t) => {
@@ -233,7 +236,7 @@ test('a killed link is dialled again, and serves', { timeout: 20_000 }, async (t
   const relay = await startRelay(t, { minLinks: 1 });
   const app = await startApp(t, echo);
   const agent = startAgent(t, relay.port);
-  await relay.linked(1);
+  await agent.event('linked');
   for (const socket of relay.sockets) socket.destroy();
   await relay.linked(2);
   assert.equal((await agent.event('link-lost')).links, 0);
@@ -254,7 +257,7 @@ test('a relay that stops answering is noticed and dialled anew', { timeout: 30_0
     socket.on('close', () => upstream.destroy());
   });
   const agent = startAgent(t, between);
-  await relay.linked(1);
+  await agent.event('linked');
   const silent = pairs[0] ?? assert.fail();
   silent.swallow = true;
   await relay.linked(2);
@@ -273,7 +276,7 @@ test('SIGTERM lets a running channel finish, opens nothing new', { timeout: 20_0
   agent.child.kill('SIGTERM');
   assert.equal((await agent.event('drain')).channels, 1);
   while (!link.draining) await new Promise((resolve) => setTimeout(resolve, 5));
-  assert.throws(() => void exchangeNow(link, app), { code: 'draining' });
+  assert.throws(() => exchangeNow(link, app), { code: 'draining' });
   assert.equal(agent.child.exitCode, null);
   appSocket.end('slow answer');
   assert.equal(String(await answer), 'slow answer');
@@ -282,7 +285,10 @@ test('SIGTERM lets a running channel finish, opens nothing new', { timeout: 20_0
 
 function exchangeNow(link: Link, port: number): void {
   const principal = { userId: 'u1', username: 'alice' };
-  link.open({ target: { kind: 'tcp', port }, principal }, { onData() {}, onEnd() {}, onClose() {} });
+  link.open(
+    { target: { kind: 'tcp', port }, principal },
+    { onData() {}, onEnd() {}, onClose() {} },
+  );
 }
 
 test('the drain is bounded; a second signal ends at once', { timeout: 20_000 }, async (t) => {

@@ -64,7 +64,7 @@ export class Targets {
   #onDone(channel: Channel, outcome: Outcome): void {
     this.#active -= 1;
     if (outcome.refused) this.#logRefusal(channel, outcome.refused.code, outcome.refused.reason);
-    if (this.#active === 0) for (const wake of [...this.#waiting]) wake();
+    if (this.#active === 0) for (const wake of this.#waiting) wake();
   }
 
   #refuse(channel: Channel, code: 'not-allowed' | 'unsupported', reason: string): void {
