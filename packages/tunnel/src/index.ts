@@ -1,8 +1,4 @@
-export {
-  CHANNEL_ERROR_CODES,
-  LINK_ERROR_CODES,
-  TunnelError,
-} from './errors.ts';
+export { CHANNEL_ERROR_CODES, LINK_ERROR_CODES, TunnelError } from './errors.ts';
 export type { ChannelErrorCode, LinkErrorCode, TunnelErrorCode } from './errors.ts';
 export * from './limits.ts';
 export { joinChannel } from './link/switch.ts';

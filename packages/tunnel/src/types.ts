@@ -186,7 +186,9 @@ export type Dial = (options: DialOptions) => Promise<DialledLink>;
 export interface AcceptOptions {
   readonly welcome: (
     hello: HelloInfo,
-  ) => Omit<WelcomeInfo, 'revision' | 'capabilities'> | Promise<Omit<WelcomeInfo, 'revision' | 'capabilities'>>;
+  ) =>
+    | Omit<WelcomeInfo, 'revision' | 'capabilities'>
+    | Promise<Omit<WelcomeInfo, 'revision' | 'capabilities'>>;
   readonly handler: LinkHandler;
   readonly helloTimeoutMs?: number;
   /** Opens per second that the dialler may make; 0: none (agents accept, they never open). */

@@ -23,7 +23,9 @@ export class Http2Transport implements Transport {
     this.#stream = stream;
     this.#end = end;
     stream.on('error', (cause) => {
-      this.#error ??= new TunnelError('link-lost', `The connection failed: ${cause.message}`, { cause });
+      this.#error ??= new TunnelError('link-lost', `The connection failed: ${cause.message}`, {
+        cause,
+      });
     });
     stream.on('close', () => this.#finish());
     stream.on('aborted', () => stream.destroy());
@@ -34,7 +36,10 @@ export class Http2Transport implements Transport {
     this.#stream.on('data', (chunk: Buffer) => handler.onBytes(chunk));
     this.#stream.on('end', () => {
       // gRPC's half-close means nothing on a link: either side that stops ends it.
-      if (!this.#stream.destroyed) this.close(new TunnelError('link-lost', 'The other side ended the link.', { remote: true }));
+      if (!this.#stream.destroyed)
+        this.close(
+          new TunnelError('link-lost', 'The other side ended the link.', { remote: true }),
+        );
     });
   }
 
@@ -71,6 +76,8 @@ export class Http2Transport implements Transport {
     const session = this.#stream.session;
     if (session !== undefined && !session.destroyed) session.close();
     const said = this.#end.reason();
-    this.#handler?.onClose(said ?? this.#error ?? new TunnelError('link-lost', 'The connection was lost.'));
+    this.#handler?.onClose(
+      said ?? this.#error ?? new TunnelError('link-lost', 'The connection was lost.'),
+    );
   }
 }

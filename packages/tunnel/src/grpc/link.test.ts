@@ -32,7 +32,9 @@ function echoHandler(channel: Channel): ChannelHandler {
   };
 }
 
-async function relay(onLink: (link: Link) => void): Promise<{ url: URL; [Symbol.asyncDispose](): Promise<void> }> {
+async function relay(
+  onLink: (link: Link) => void,
+): Promise<{ url: URL; [Symbol.asyncDispose](): Promise<void> }> {
   const server = createServer(GRPC_SERVER_OPTIONS);
   server.on('stream', (stream, headers) => {
     if (headers.authorization !== 'Bearer good') {
@@ -78,7 +80,8 @@ test('bytes go there and back over gRPC, whole and in order', async () => {
       {
         onData: (chunk) => {
           for (let i = 0; i < chunk.length; i += 997) {
-            if (chunk[i] !== ((got + i) % piece.length) % 251) return reject(new Error(`wrong byte at ${got + i}`));
+            if (chunk[i] !== ((got + i) % piece.length) % 251)
+              return reject(new Error(`wrong byte at ${got + i}`));
           }
           got += chunk.length;
           channel.consumed(chunk.length);

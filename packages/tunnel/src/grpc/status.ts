@@ -67,7 +67,15 @@ export function errorFromTrailers(
   );
 }
 
-const KNOWN = new Set<string>([...LINK_ERROR_CODES, 'draining', 'limit', 'timed-out', 'protocol-error', 'revoked', 'internal']);
+const KNOWN = new Set<string>([
+  ...LINK_ERROR_CODES,
+  'draining',
+  'limit',
+  'timed-out',
+  'protocol-error',
+  'revoked',
+  'internal',
+]);
 
 export function isTunnelCode(code: unknown): code is LinkErrorCode {
   return typeof code === 'string' && KNOWN.has(code);

@@ -54,7 +54,13 @@ export class ChannelEnd implements Channel, Endpoint {
   #closed = false;
   #wantsRoom = false;
 
-  constructor(host: ChannelHost, number: number, opener: boolean, facts: ChannelFacts, sendLimit?: number) {
+  constructor(
+    host: ChannelHost,
+    number: number,
+    opener: boolean,
+    facts: ChannelFacts,
+    sendLimit?: number,
+  ) {
     this.#host = host;
     this.number = number;
     this.#opener = opener;
@@ -171,7 +177,12 @@ export class ChannelEnd implements Channel, Endpoint {
   }
 
   emit(batch: Batch, max: number, now: number): number {
-    const sent = this.#queue.emit(batch, this.number, this.#send.sent, Math.min(max, this.#send.room));
+    const sent = this.#queue.emit(
+      batch,
+      this.number,
+      this.#send.sent,
+      Math.min(max, this.#send.room),
+    );
     this.#send.sent += sent;
     if (this.#queue.finSent) this.#send.sent += 1;
     if (this.#queue.bytes > 0 && this.#send.room === 0) this.#host.onStall();
@@ -211,12 +222,14 @@ export class ChannelEnd implements Channel, Endpoint {
   }
 
   onCredit(acked: number, limit: number): void {
-    if (!this.#send.update(acked, limit)) throw misplaced('an acknowledgement of what was never sent');
+    if (!this.#send.update(acked, limit))
+      throw misplaced('an acknowledgement of what was never sent');
     if (this.sendable) this.#host.wake(this);
   }
 
   onFin(offset: number): void {
-    if (this.#finReceived || !this.#receive.acceptFin(offset)) throw misplaced('a Fin out of place');
+    if (this.#finReceived || !this.#receive.acceptFin(offset))
+      throw misplaced('a Fin out of place');
     this.#finReceived = true;
     this.#host.sendCreditLater(this);
     if (this.#handler === undefined) {

@@ -2,7 +2,13 @@ import { TunnelError } from '../errors.ts';
 import type { Frame } from '../gen/burrow/tunnel/v1/tunnel_pb.js';
 import { HELLO_TIMEOUT_MS, MIN_REVISION, REVISION } from '../limits.ts';
 import type { Transport } from '../transport.ts';
-import type { AcceptedLink, AcceptOptions, DialledLink, DialOptions, LinkHandler } from '../types.ts';
+import type {
+  AcceptedLink,
+  AcceptOptions,
+  DialledLink,
+  DialOptions,
+  LinkHandler,
+} from '../types.ts';
 import { helloFromWire, welcomeFromWire } from '../wire/messages.ts';
 import { LinkCore } from './link.ts';
 
@@ -17,10 +23,14 @@ export function greetAsDialler(
   const { hello, handler, signal } = options;
   return new Promise((resolve, reject) => {
     let established = false;
-    const guarded = guard(handler, () => established, (error) => {
-      signal.removeEventListener('abort', onAbort);
-      reject(error);
-    });
+    const guarded = guard(
+      handler,
+      () => established,
+      (error) => {
+        signal.removeEventListener('abort', onAbort);
+        reject(error);
+      },
+    );
     const link = new LinkCore(transport, { dialler: true, handler: guarded });
     const onAbort = (): void => {
       reject(signal.reason);
@@ -32,7 +42,10 @@ export function greetAsDialler(
         if (kind.case !== 'welcome') throw unexpected('Welcome', kind);
         const welcome = welcomeFromWire(kind.value);
         if (welcome.revision < MIN_REVISION || welcome.revision > REVISION) {
-          throw new TunnelError('unsupported-revision', `The relay chose protocol revision ${welcome.revision}, which is not spoken here.`);
+          throw new TunnelError(
+            'unsupported-revision',
+            `The relay chose protocol revision ${welcome.revision}, which is not spoken here.`,
+          );
         }
         signal.removeEventListener('abort', onAbort);
         established = true;
@@ -67,14 +80,20 @@ export function greetAsAcceptor(
 ): Promise<AcceptedLink | undefined> {
   return new Promise((resolve) => {
     let established = false;
-    const guarded = guard(options.handler, () => established, () => {
-      clearTimeout(timer);
-      resolve(undefined);
-    });
+    const guarded = guard(
+      options.handler,
+      () => established,
+      () => {
+        clearTimeout(timer);
+        resolve(undefined);
+      },
+    );
     const link = new LinkCore(transport, {
       dialler: false,
       handler: guarded,
-      ...(options.maxOpensPerSecond === undefined ? {} : { maxOpensPerSecond: options.maxOpensPerSecond }),
+      ...(options.maxOpensPerSecond === undefined
+        ? {}
+        : { maxOpensPerSecond: options.maxOpensPerSecond }),
     });
     const timer = setTimeout(() => {
       link.close(new TunnelError('timed-out', 'No Hello came in time.'));
@@ -94,7 +113,10 @@ export function greetAsAcceptor(
       try {
         const revision = Math.min(hello.revision, REVISION);
         if (revision < MIN_REVISION || revision < hello.minRevision) {
-          throw new TunnelError('unsupported-revision', `This relay speaks protocol revisions ${MIN_REVISION} to ${REVISION}, the dialler ${hello.minRevision} to ${hello.revision}.`);
+          throw new TunnelError(
+            'unsupported-revision',
+            `This relay speaks protocol revisions ${MIN_REVISION} to ${REVISION}, the dialler ${hello.minRevision} to ${hello.revision}.`,
+          );
         }
         const welcome = await options.welcome(hello);
         if (core.closed) return;
@@ -116,7 +138,11 @@ export function greetAsAcceptor(
 }
 
 /** Before the greeting is over, the user of the link hears nothing of it. */
-function guard(handler: LinkHandler, established: () => boolean, onEarlyEnd: (error: TunnelError) => void): LinkHandler {
+function guard(
+  handler: LinkHandler,
+  established: () => boolean,
+  onEarlyEnd: (error: TunnelError) => void,
+): LinkHandler {
   return {
     onChannel: (channel) => handler.onChannel(channel),
     onDrain: (deadlineMs, reason) => handler.onDrain?.(deadlineMs, reason),
@@ -125,5 +151,8 @@ function guard(handler: LinkHandler, established: () => boolean, onEarlyEnd: (er
 }
 
 function unexpected(wanted: string, got: Frame['kind']): TunnelError {
-  return new TunnelError('protocol-error', `The peer sent ${got.case ?? 'an unknown frame'} where ${wanted} was due.`);
+  return new TunnelError(
+    'protocol-error',
+    `The peer sent ${got.case ?? 'an unknown frame'} where ${wanted} was due.`,
+  );
 }

@@ -45,8 +45,6 @@ export interface LinkOptions {
   readonly maxOpensPerSecond?: number;
 }
 
-/** The smallest slice of bulk worth a frame while more is in flight. */
-const MIN_BULK_SLICE_BYTES = 16 * 1024;
 const BULK_MEMORY_MS = 1_000;
 
 /** One for the process: a batch is filled and taken within one call. */
@@ -336,10 +334,10 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
     // One slice at least goes out with each batch, whatever came first.
     do {
       const room = pacer.room(now);
-      if (room < MIN_BULK_SLICE_BYTES && pacer.inFlight > 0) break;
+      if (room === 0) break;
       const endpoint = this.#scheduler.nextBulk();
       if (endpoint === undefined) break;
-      this.#emit(endpoint, Math.min(room, MAX_DATA_BYTES), now);
+      this.#emit(endpoint, Math.min(room, pacer.sliceBytes), now);
       emitted.push(endpoint);
     } while (batch.bytes < BATCH_BYTES);
     this.#probe(now);
@@ -463,7 +461,10 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
   #checkKnown(number: number): void {
     const own = number % 2 === this.#nextOwn % 2;
     if (own ? number < this.#nextOwn : number <= this.#lastPeer) return;
-    throw new TunnelError('protocol-error', `The peer sent a frame for channel ${number}, which was never opened.`);
+    throw new TunnelError(
+      'protocol-error',
+      `The peer sent a frame for channel ${number}, which was never opened.`,
+    );
   }
 
   #onPong(token: number): void {
@@ -482,23 +483,34 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
   #onOpen(open: Open): void {
     const number = open.channel;
     if (number % 2 === this.#nextOwn % 2 || number <= this.#lastPeer) {
-      throw new TunnelError('protocol-error', `The peer opened channel ${number}, which is not its to open.`);
+      throw new TunnelError(
+        'protocol-error',
+        `The peer opened channel ${number}, which is not its to open.`,
+      );
     }
     this.#lastPeer = number;
     const fault = openFault(open);
     if (fault !== undefined) return this.#queue(resetFrame(number, 'protocol-error', fault));
     if (this.#draining) {
-      return this.#queue(resetFrame(number, 'draining', 'The link is draining; open the channel on another.'));
+      return this.#queue(
+        resetFrame(number, 'draining', 'The link is draining; open the channel on another.'),
+      );
     }
     if (this.#endpoints.size >= this.#maxChannels) {
-      return this.#queue(resetFrame(number, 'limit', `The link already carries ${this.#maxChannels} channels.`));
+      return this.#queue(
+        resetFrame(number, 'limit', `The link already carries ${this.#maxChannels} channels.`),
+      );
     }
     if (!this.#opens.take(this.#heardAt)) {
-      return this.#queue(resetFrame(number, 'limit', 'Channels are opened too fast; try again in a second.'));
+      return this.#queue(
+        resetFrame(number, 'limit', 'Channels are opened too fast; try again in a second.'),
+      );
     }
     const target = targetFromWire(open.target);
     if (target === undefined) {
-      return this.#queue(resetFrame(number, 'unsupported', 'This kind of target is not known here.'));
+      return this.#queue(
+        resetFrame(number, 'unsupported', 'This kind of target is not known here.'),
+      );
     }
     const channel = new ChannelEnd(
       this,
@@ -507,7 +519,10 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
       {
         uid: Buffer.from(open.uid).toString('hex'),
         target,
-        principal: { userId: open.principal?.userId ?? '', username: open.principal?.username ?? '' },
+        principal: {
+          userId: open.principal?.userId ?? '',
+          username: open.principal?.username ?? '',
+        },
         metadata: open.metadata,
         traffic: trafficFromWire(open.traffic),
       },
@@ -523,7 +538,10 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
   check(now: number): void {
     if (this.#pingedAt !== 0 && now - this.#pingedAt >= this.#pongWithinMs) {
       this.close(
-        new TunnelError('link-silent', `The peer has been silent for ${Math.round((now - this.#heardAt) / 1000)} s.`),
+        new TunnelError(
+          'link-silent',
+          `The peer has been silent for ${Math.round((now - this.#heardAt) / 1000)} s.`,
+        ),
       );
     } else if (this.#pingedAt === 0 && now - this.#heardAt >= this.#pingAfterMs) {
       this.#pingedAt = now;

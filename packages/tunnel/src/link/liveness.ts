@@ -10,7 +10,7 @@ let timer: NodeJS.Timeout | undefined;
 
 export function watch(link: Watched): void {
   watched.add(link);
-  timer ??= setInterval(checkAll, CHECK_EVERY_MS).unref();
+  timer ??= setInterval(() => checkAll(performance.now()), CHECK_EVERY_MS).unref();
 }
 
 export function unwatch(link: Watched): void {
@@ -20,7 +20,7 @@ export function unwatch(link: Watched): void {
   timer = undefined;
 }
 
-function checkAll(): void {
-  const now = performance.now();
+/** What the timer does; `now` in ms of `performance.now()`. */
+export function checkAll(now: number): void {
   for (const link of watched) link.check(now);
 }

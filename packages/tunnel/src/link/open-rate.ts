@@ -10,7 +10,10 @@ export class OpenRate {
 
   take(now: number): boolean {
     if (this.#perSecond === Infinity) return true;
-    this.#left = Math.min(this.#perSecond, this.#left + ((now - this.#at) / 1000) * this.#perSecond);
+    this.#left = Math.min(
+      this.#perSecond,
+      this.#left + ((now - this.#at) / 1000) * this.#perSecond,
+    );
     this.#at = now;
     if (this.#left < 1) return false;
     this.#left -= 1;

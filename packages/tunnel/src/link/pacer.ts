@@ -1,3 +1,5 @@
+import { MAX_DATA_BYTES } from '../limits.ts';
+
 /**
  * Keeps the bulk that is on its way within rate x (round trip + slack).
  *
@@ -14,9 +16,12 @@
 export const SLACK_MS = 8;
 const FLOOR_BYTES = 64 * 1024;
 const START_BYTES = 256 * 1024;
-/** At most this much goes out between two probes. */
+/** A probe follows each 32nd of the window, or this much. */
 const PROBE_EVERY_BYTES = 128 * 1024;
-const RATE_WINDOW_MS = 2_000;
+/** Room under this (or a 64th of the window) is not worth a frame while more is in flight. */
+const MIN_ROOM_BYTES = 16 * 1024;
+const MIN_SLICE_BYTES = 2 * 1024;
+const RATE_WINDOW_MS = 1_000;
 const RTT_WINDOW_MS = 10_000;
 
 interface Probe {
@@ -26,7 +31,6 @@ interface Probe {
   /** What had been confirmed, and when, as the probe left. */
   readonly confirmed: number;
   readonly confirmedAt: number;
-  readonly limited: boolean;
 }
 
 export class Pacer {
@@ -46,6 +50,7 @@ export class Pacer {
   #rttSince = 0;
   /** While set, the window is halved, to see the path without our own queue. */
   #drainUntil = 0;
+  /** Whether the window held bulk back since the rates last moved on. */
   #limited = false;
 
   get inFlight(): number {
@@ -61,12 +66,19 @@ export class Pacer {
     return this.#window;
   }
 
-  /** How many bytes of bulk may leave now. */
+  /** How many bytes of bulk may leave now. 0: wait for a Pong. */
   room(now: number): number {
     const window = now < this.#drainUntil ? this.#window / 2 : this.#window;
-    const room = window - this.inFlight;
-    if (room <= 0) this.#limited = true;
-    return Math.max(0, Math.floor(room));
+    const inFlight = this.inFlight;
+    const room = Math.floor(window - inFlight);
+    if (inFlight === 0 || room >= Math.min(MIN_ROOM_BYTES, window / 64)) return room;
+    this.#limited = true;
+    return 0;
+  }
+
+  /** One frame of bulk, at most: on a slow line 64 KiB would be a burst of many ms. */
+  get sliceBytes(): number {
+    return Math.min(MAX_DATA_BYTES, Math.max(MIN_SLICE_BYTES, Math.floor(this.#window / 16)));
   }
 
   onSent(bytes: number, now: number): void {
@@ -79,9 +91,7 @@ export class Pacer {
   get wantsProbe(): boolean {
     const unproven = this.#sent - this.#probedBytes;
     if (unproven === 0) return false;
-    return (
-      this.#probes.length === 0 || unproven >= Math.min(PROBE_EVERY_BYTES, this.#window / 8)
-    );
+    return this.#probes.length === 0 || unproven >= Math.min(PROBE_EVERY_BYTES, this.#window / 32);
   }
 
   onProbe(token: number, now: number): void {
@@ -92,9 +102,7 @@ export class Pacer {
       sentBytes: this.#sent,
       confirmed: this.#confirmed,
       confirmedAt: this.#confirmedAt,
-      limited: this.#limited,
     });
-    this.#limited = false;
   }
 
   onPong(token: number, now: number): void {
@@ -125,11 +133,12 @@ export class Pacer {
   #learnRate(probe: Probe, rtt: number, now: number): void {
     const interval = Math.max(rtt, now - probe.confirmedAt);
     const rate = (this.#confirmed - probe.confirmed) / interval;
-    if (now - this.#rateSince > Math.max(RATE_WINDOW_MS, 10 * rtt)) {
+    if (now - this.#rateSince > Math.max(RATE_WINDOW_MS, 3 * this.minRttMs)) {
       // A sender that had little to say has learnt nothing about the path.
-      if (probe.limited) {
+      if (this.#limited) {
         this.#ratePrevious = this.#rate;
         this.#rate = 0;
+        this.#limited = false;
       }
       this.#rateSince = now;
     }

@@ -20,7 +20,6 @@ export class RttEstimator {
     if (token !== this.#token) return;
     this.#token = 0;
     const sample = now - this.#sentAt;
-    this.smoothedMs =
-      this.smoothedMs === undefined ? sample : (this.smoothedMs * 7 + sample) / 8;
+    this.smoothedMs = this.smoothedMs === undefined ? sample : (this.smoothedMs * 7 + sample) / 8;
   }
 }

@@ -99,7 +99,12 @@ class Leg implements Endpoint {
   }
 
   emit(batch: Batch, max: number, now: number): number {
-    const sent = this.#queue.emit(batch, this.number, this.#send.sent, Math.min(max, this.#send.room));
+    const sent = this.#queue.emit(
+      batch,
+      this.number,
+      this.#send.sent,
+      Math.min(max, this.#send.room),
+    );
     this.#send.sent += sent;
     if (this.#queue.finSent) this.#send.sent += 1;
     this.#meter.sent(sent, now);
@@ -127,8 +132,15 @@ class Leg implements Endpoint {
   }
 
   onData(offset: number, payload: Buffer): void {
-    if (this.#finReceived || offset !== this.#received || offset + payload.length > this.#promised) {
-      throw new TunnelError('protocol-error', 'The peer sent data out of place or beyond its credit.');
+    if (
+      this.#finReceived ||
+      offset !== this.#received ||
+      offset + payload.length > this.#promised
+    ) {
+      throw new TunnelError(
+        'protocol-error',
+        'The peer sent data out of place or beyond its credit.',
+      );
     }
     this.#received += payload.length;
     this.#other.#push(payload);
@@ -156,7 +168,11 @@ class Leg implements Endpoint {
   }
 
   onLinkLost(error: TunnelError): void {
-    this.#abort(new TunnelError('agent-gone', `A link on the way was lost: ${error.message}`, { cause: error }));
+    this.#abort(
+      new TunnelError('agent-gone', `A link on the way was lost: ${error.message}`, {
+        cause: error,
+      }),
+    );
   }
 
   #push(payload: Buffer): void {

@@ -64,7 +64,8 @@ class ChannelDuplex extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    if (!this.#channel.closed) this.#channel.reset('cancelled', error?.message ?? 'The stream was closed.');
+    if (!this.#channel.closed)
+      this.#channel.reset('cancelled', error?.message ?? 'The stream was closed.');
     const resume = this.#resume;
     this.#resume = undefined;
     resume?.();

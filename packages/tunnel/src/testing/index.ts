@@ -1,1 +1,2 @@
 export * from './link-pair.ts';
+export * from './recorder.ts';

@@ -109,4 +109,3 @@ export async function linkPair(
   if (accepted === undefined) throw new Error('The test link was refused.');
   return { dialler: dialled.link, acceptor: accepted.link, transports };
 }
-

@@ -66,12 +66,18 @@ function opened(socket: WebSocket, signal: AbortSignal): Promise<void> {
     };
     const onOpen = (): void => settle(resolve);
     const onError = (cause: Error): void => {
-      fail(new TunnelError('unavailable', `No WebSocket to the relay: ${cause.message}`, { cause }));
+      fail(
+        new TunnelError('unavailable', `No WebSocket to the relay: ${cause.message}`, { cause }),
+      );
     };
     const onResponse = (_request: unknown, response: IncomingMessage): void => {
       fail(
         errorFromTrailers(response.headers) ??
-          new TunnelError('unavailable', `The relay's address answered the WebSocket with HTTP ${response.statusCode}.`, { remote: true }),
+          new TunnelError(
+            'unavailable',
+            `The relay's address answered the WebSocket with HTTP ${response.statusCode}.`,
+            { remote: true },
+          ),
       );
     };
     const onAbort = (): void => fail(signal.reason);

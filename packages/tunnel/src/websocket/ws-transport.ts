@@ -23,7 +23,9 @@ export class WsTransport implements Transport {
     this.#socket = socket;
     socket.binaryType = 'nodebuffer';
     socket.on('error', (cause) => {
-      this.#error ??= new TunnelError('link-lost', `The WebSocket failed: ${cause.message}`, { cause });
+      this.#error ??= new TunnelError('link-lost', `The WebSocket failed: ${cause.message}`, {
+        cause,
+      });
     });
     socket.on('close', (code, reason) => this.#finish(code, reason.toString()));
   }
@@ -32,7 +34,10 @@ export class WsTransport implements Transport {
     this.#handler = handler;
     this.#socket.on('message', (data: Buffer, binary: boolean) => {
       if (binary) handler.onBytes(data);
-      else this.close(new TunnelError('protocol-error', 'The peer sent a text message; a link speaks binary.'));
+      else
+        this.close(
+          new TunnelError('protocol-error', 'The peer sent a text message; a link speaks binary.'),
+        );
     });
   }
 
@@ -44,7 +49,10 @@ export class WsTransport implements Transport {
   close(error: TunnelError): void {
     if (this.#error !== undefined || this.#done) return;
     this.#error = error;
-    const reason = Buffer.from(`${error.code}: ${error.message}`).subarray(0, MAX_CLOSE_REASON_BYTES);
+    const reason = Buffer.from(`${error.code}: ${error.message}`).subarray(
+      0,
+      MAX_CLOSE_REASON_BYTES,
+    );
     this.#socket.close(CLOSE_CODE, reason.toString().replace(/\uFFFD+$/, ''));
     const timer = setTimeout(() => this.#socket.terminate(), CLOSE_TIMEOUT_MS);
     this.#socket.once('close', () => clearTimeout(timer));

@@ -21,8 +21,6 @@ const TAG_PAYLOAD = (3 << 3) | 2;
 /** Longest Data header behind the prefix: three tags, lengths, a channel, an offset. */
 const MAX_DATA_HEADER_BYTES = 32;
 
-
-
 /**
  * Cuts a byte stream into frames. Data is handed on as it arrives, without
  * waiting for the end of its frame and without a copy; other frames are
@@ -91,7 +89,8 @@ export class FrameDecoder {
     }
     if (from[at] !== 0) throw malformed('a compressed or damaged message prefix');
     const length = from.readUInt32BE(at + 1);
-    if (length > MAX_FRAME_BYTES) throw malformed(`a frame of ${length} bytes; ${MAX_FRAME_BYTES} are allowed`);
+    if (length > MAX_FRAME_BYTES)
+      throw malformed(`a frame of ${length} bytes; ${MAX_FRAME_BYTES} are allowed`);
     const start = at + PREFIX_BYTES;
     const frameEnd = start + length;
     if (length > 0 && end === start) {
@@ -148,7 +147,8 @@ export class FrameDecoder {
   }
 
   #begin(channel: number, offset: number, size: number): void {
-    if (size > MAX_DATA_BYTES) throw malformed(`${size} bytes of payload; ${MAX_DATA_BYTES} are allowed`);
+    if (size > MAX_DATA_BYTES)
+      throw malformed(`${size} bytes of payload; ${MAX_DATA_BYTES} are allowed`);
     if (channel > 0xffffffff) throw malformed('a channel number over 32 bits');
     if (offset + size > Number.MAX_SAFE_INTEGER) throw malformed('an offset beyond 2^53');
     this.#dataChannel = channel;
@@ -188,7 +188,12 @@ export class FrameDecoder {
       carry.copy(larger, 0, 0, this.#carried);
       this.#carry = carry = larger;
     }
-    const copied = chunk.copy(carry, this.#carried, at, Math.min(end, at + this.#wanted - this.#carried));
+    const copied = chunk.copy(
+      carry,
+      this.#carried,
+      at,
+      Math.min(end, at + this.#wanted - this.#carried),
+    );
     this.#carried += copied;
     if (this.#carried < this.#wanted) return end;
     if (this.#collecting) {

@@ -68,8 +68,7 @@ export class Batch {
 
   /** The second most frequent frame, so also without objects. */
   credit(channel: number, acked: number, limit: number): void {
-    const inner =
-      1 + varintLength(channel) + 1 + varintLength(acked) + 1 + varintLength(limit);
+    const inner = 1 + varintLength(channel) + 1 + varintLength(acked) + 1 + varintLength(limit);
     this.#reserve(MAX_DATA_HEADER_BYTES);
     let at = this.#prefix(1 + varintLength(inner) + inner);
     const slab = this.#slab;

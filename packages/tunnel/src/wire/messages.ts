@@ -9,11 +9,7 @@ import type {
   Target as WireTarget,
   Welcome,
 } from '../gen/burrow/tunnel/v1/tunnel_pb.js';
-import {
-  MAX_METADATA_BYTES,
-  MAX_METADATA_ENTRIES,
-  MAX_REASON_BYTES,
-} from '../limits.ts';
+import { MAX_METADATA_BYTES, MAX_METADATA_ENTRIES, MAX_REASON_BYTES } from '../limits.ts';
 import type { HelloInfo, Target, Traffic, WelcomeInfo } from '../types.ts';
 import type { FrameKind } from './encode.ts';
 
@@ -137,7 +133,9 @@ export function helloFromWire(hello: Hello): HelloInfo {
     instanceId: Buffer.from(hello.instanceId).toString('hex'),
     software: clip(hello.software, 128),
     capabilities: hello.capabilities.slice(0, 32).map((name) => clip(name, 64)),
-    listeningPorts: hello.listeningPorts.slice(0, 256).filter((port) => port >= 1 && port <= 65_535),
+    listeningPorts: hello.listeningPorts
+      .slice(0, 256)
+      .filter((port) => port >= 1 && port <= 65_535),
     sshHostKey: clip(hello.sshHostKey, 2048),
     label: clip(hello.label, 256),
   };
@@ -150,5 +148,8 @@ export function welcomeFromWire(welcome: Welcome): WelcomeInfo {
 
 function clip(text: string, bytes: number): string {
   if (text.length * 3 <= bytes || Buffer.byteLength(text) <= bytes) return text;
-  return Buffer.from(text).subarray(0, bytes).toString().replace(/\uFFFD+$/, '');
+  return Buffer.from(text)
+    .subarray(0, bytes)
+    .toString()
+    .replace(/\uFFFD+$/, '');
 }
