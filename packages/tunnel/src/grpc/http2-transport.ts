@@ -67,7 +67,7 @@ export class Http2Transport implements Transport {
   }
 
   readonly #onWritten = (error?: Error | null): void => {
-    if (error == null && !this.#done) this.#handler?.onSent();
+    if (!error && !this.#done) this.#handler?.onSent();
   };
 
   #finish(): void {

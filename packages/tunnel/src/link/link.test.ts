@@ -174,10 +174,10 @@ test('interactive bytes overtake queued bulk', async () => {
   const keys = open(acceptor, { traffic: 'interactive' });
   await keys.near.until((r) => r.opened);
   const watch = (recorder: Recorder, name: string): void => {
-    const { onData } = recorder;
+    const onData = recorder.onData.bind(recorder);
     recorder.onData = (chunk) => {
       order.push(name);
-      onData.call(recorder, chunk);
+      onData(chunk);
     };
   };
   watch(far[0]!, 'bulk');

@@ -1,6 +1,5 @@
 import { connect as tcpConnect } from 'node:net';
 import { connect as tlsConnect, rootCertificates } from 'node:tls';
-import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 
 import { WebSocket } from 'ws';
@@ -12,6 +11,12 @@ import { greetAsDialler } from '../link/handshake.ts';
 import { MAX_FRAME_BYTES, BATCH_BYTES } from '../limits.ts';
 import type { Dial, DialOptions } from '../types.ts';
 import { SUBPROTOCOL, WsTransport } from './ws-transport.ts';
+
+/** What `ws` hands over when the answer is not 101. */
+interface Response {
+  readonly statusCode?: number | undefined;
+  readonly headers: Readonly<Record<string, unknown>>;
+}
 
 /** A batch is at most this long (the last frame may exceed BATCH_BYTES). */
 export const MAX_MESSAGE_BYTES = 4 * (BATCH_BYTES + MAX_FRAME_BYTES);
@@ -70,7 +75,7 @@ function opened(socket: WebSocket, signal: AbortSignal): Promise<void> {
         new TunnelError('unavailable', `No WebSocket to the relay: ${cause.message}`, { cause }),
       );
     };
-    const onResponse = (_request: unknown, response: IncomingMessage): void => {
+    const onResponse = (_request: unknown, response: Response): void => {
       fail(
         errorFromTrailers(response.headers) ??
           new TunnelError(

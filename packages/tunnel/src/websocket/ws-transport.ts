@@ -59,7 +59,7 @@ export class WsTransport implements Transport {
   }
 
   readonly #onWritten = (error?: Error | null): void => {
-    if (error == null && !this.#done) this.#handler?.onSent();
+    if (!error && !this.#done) this.#handler?.onSent();
   };
 
   #finish(code: number, reason: string): void {
