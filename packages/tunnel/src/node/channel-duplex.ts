@@ -64,7 +64,9 @@ class ChannelDuplex extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    if (!this.#channel.closed)
+    // In order at both ends, the channel ends by itself once its last bytes have left.
+    const inOrder = error === null && this.#ended && this.writableFinished;
+    if (!this.#channel.closed && !inOrder)
       this.#channel.reset('cancelled', error?.message ?? 'The stream was closed.');
     const resume = this.#resume;
     this.#resume = undefined;
