@@ -1,5 +1,6 @@
 import { html, newNonce, type Html } from '../../auth/pages/html.ts';
 import { renderPage } from '../../auth/pages/layout.ts';
+import { HTTP_STATUS } from '../../error-status.ts';
 import type { Blame, RelayErrorCode } from '../../errors.ts';
 import type { LocalResponse, RequestHead } from '../gate-policy.ts';
 import { FAILURES, OPAQUE } from './failures.ts';
@@ -56,7 +57,7 @@ export function errorResponse(head: RequestHead, answer: ErrorAnswer): LocalResp
   if (!isPageNavigation(head)) {
     const error = { code: answer.code, message, blame, next, requestId: head.id, retryAfter };
     return {
-      status: failure.status,
+      status: HTTP_STATUS[answer.code],
       headers: [...headers, 'Content-Type', 'application/json; charset=utf-8'],
       body: `${JSON.stringify({ error })}\n`,
     };
@@ -66,7 +67,7 @@ export function errorResponse(head: RequestHead, answer: ErrorAnswer): LocalResp
   const csp = `default-src 'none'; style-src 'nonce-${nonce}'; base-uri 'none'; form-action 'none'${waiting ? `; script-src 'nonce-${nonce}'; connect-src 'self'` : ''}`;
   const title = answer.title ?? failure.title;
   return {
-    status: failure.status,
+    status: HTTP_STATUS[answer.code],
     headers: [
       ...headers,
       'Content-Type',

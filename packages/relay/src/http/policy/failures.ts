@@ -2,7 +2,6 @@ import { CHANNEL_ERROR_CODES, LINK_ERROR_CODES, type TunnelErrorCode } from '@bu
 import type { Blame, RelayErrorCode } from '../../errors.ts';
 
 export interface Failure {
-  readonly status: number;
   /** Who failed, unless the error itself says otherwise. */
   readonly blame: Blame;
   readonly title: string;
@@ -12,143 +11,123 @@ export interface Failure {
   readonly next: string;
 }
 
-/** What every failure looks like from outside. The only such table; `docs/errors.md` tells the same. */
+/** What every failure tells a person; its status is in `error-status.ts`. `docs/errors.md` tells the same. */
 export const FAILURES: Readonly<Record<RelayErrorCode, Failure>> = {
   'bad-request': {
-    status: 400,
     blame: 'client',
     title: 'This request makes no sense',
     what: 'The request could not be understood.',
     next: 'Correct the request and send it again.',
   },
   unauthenticated: {
-    status: 401,
     blame: 'client',
     title: 'Please sign in',
     what: 'This request carries no valid sign-in.',
     next: 'Open the page in a browser to sign in, or send a personal access token as “Burrow-Authorization: Bearer …”.',
   },
   forbidden: {
-    status: 403,
     blame: 'policy',
     title: 'Not allowed',
     what: 'You are signed in, but this is not allowed.',
     next: 'Ask the owner for access, or go back to where you came from.',
   },
   'not-found': {
-    status: 404,
     blame: 'client',
     title: 'Nothing here',
     what: 'Burrow has no page at this address.',
     next: 'Check the address.',
   },
   conflict: {
-    status: 409,
     blame: 'client',
     title: 'That is taken',
     what: 'The request conflicts with what is already there.',
     next: 'Look at the present state, then try again.',
   },
   'too-many-requests': {
-    status: 429,
     blame: 'policy',
     title: 'Too many requests',
     what: 'A limit was met.',
     next: 'Wait a moment, then try again.',
   },
   'workspace-unknown': {
-    status: 404,
     blame: 'client',
     title: 'No such workspace',
     what: 'There is no such workspace, or you may not open it.',
     next: 'Check the name in the address, or ask the workspace’s owner.',
   },
   'workspace-starting': {
-    status: 503,
     blame: 'agent',
     title: 'The workspace is starting',
     what: 'The workspace is starting; its agent is not connected yet.',
     next: 'Wait a moment: it usually takes some seconds.',
   },
   'workspace-stopped': {
-    status: 503,
     blame: 'policy',
     title: 'The workspace is stopped',
     what: 'The workspace is stopped, so nothing runs in it.',
     next: 'Start the workspace, then open this page again.',
   },
   'agent-never-connected': {
-    status: 503,
     blame: 'agent',
     title: 'The agent has never connected',
     what: 'The workspace’s agent has never connected to this relay.',
     next: 'Start the agent where the workspace runs, with the environment that was shown when the workspace was made; its log says why it cannot connect.',
   },
   'agent-disconnected': {
-    status: 503,
     blame: 'agent',
     title: 'The agent is not connected',
     what: 'The workspace’s agent lost its connection to the relay.',
     next: 'It reconnects by itself while it runs. If this lasts, look whether its machine and its network are up; its log says why.',
   },
   'port-not-listening': {
-    status: 502,
     blame: 'app',
     title: 'Nothing listens on this port',
     what: 'The workspace is connected, but no program in it listens on this port.',
     next: 'Start the program in the workspace, and see that it listens on this port of localhost.',
   },
   'port-not-allowed': {
-    status: 403,
     blame: 'policy',
     title: 'The agent does not allow this port',
     what: 'The workspace’s agent refuses to connect to this port.',
     next: 'Use an allowed port (by default 1024 to 65535), or allow this one in the agent’s configuration.',
   },
   'upstream-failed': {
-    status: 502,
     blame: 'app',
     title: 'The app’s answer broke off',
     what: 'The program in the workspace closed the connection or sent an answer that is not HTTP.',
     next: 'Look at the program’s own log, then try again.',
   },
   'upstream-timeout': {
-    status: 504,
     blame: 'app',
     title: 'The app did not answer in time',
     what: 'The program in the workspace accepted the connection, but did not answer in time.',
     next: 'Look whether the program is busy or hangs, then try again.',
   },
   misdirected: {
-    status: 421,
     blame: 'client',
     title: 'This host name leads nowhere',
     what: 'This relay serves no such host name.',
     next: 'Check the address: an app is at <port>-<workspace>.<domain>, an editor at <workspace>.<domain>.',
   },
   insecure: {
-    status: 403,
     blame: 'policy',
     title: 'This connection is not encrypted',
     what: 'Without TLS only names of this machine itself (localhost) are served, because anyone on the way could read and take over the session.',
     next: 'Use https. If a proxy before the relay ends TLS, list the proxy’s address under the trusted proxies and let it send X-Forwarded-Proto.',
   },
   unavailable: {
-    status: 503,
     blame: 'relay',
     title: 'The relay cannot answer now',
     what: 'A part of the relay is not available, or it is shutting down.',
     next: 'Try again in a moment. If this lasts, tell the relay’s operator the request id.',
   },
   'config-invalid': {
-    status: 500,
     blame: 'relay',
     title: 'The relay is set up wrongly',
     what: 'The relay’s configuration does not allow this.',
     next: 'Tell the relay’s operator the request id.',
   },
   internal: {
-    status: 500,
     blame: 'relay',
     title: 'The relay failed',
     what: 'Something in the relay went wrong.',
