@@ -20,7 +20,7 @@ export function printYaml(loaded: LoadedConfig): string {
     for (const part of parts) node = (node[part] ??= {}) as Record<string, unknown>;
     node[last] = shown(loaded, leaf.path, leaf.secret) ?? null;
   }
-  const document = new Document(tree, { flowCollectionPadding: false });
+  const document: Document = new Document(tree);
   for (const leaf of LEAVES)
     comment(document, leaf.path, loaded.sources.get(leaf.path) ?? 'default');
   return document.toString({ lineWidth: 0 });

@@ -1,4 +1,5 @@
 import type { ServerOptions } from 'node:http2';
+import { GRPC_SERVER_OPTIONS } from '@burrow/tunnel/grpc';
 
 /**
  * One server takes both links and browsers, as the first bytes do not tell
@@ -9,7 +10,9 @@ export const HTTP2_SERVER_OPTIONS: ServerOptions & {
   streamResetBurst: number;
   streamResetRate: number;
 } = {
+  ...GRPC_SERVER_OPTIONS,
   settings: {
+    ...GRPC_SERVER_OPTIONS.settings,
     // Browsers use about 100; RFC 9113 section 6.5.2 advises no less.
     maxConcurrentStreams: 256,
     // 1 MiB: 100 Mbit/s over a round trip of 80 ms, for a browser's upload.
@@ -20,8 +23,6 @@ export const HTTP2_SERVER_OPTIONS: ServerOptions & {
     maxHeaderListSize: 64 << 10,
     enablePush: false,
   },
-  // MB. The default of 10 is less than a link's windows may hold.
-  maxSessionMemory: 64,
   // Frames that break the rules before a session is cut (default 1000).
   maxSessionInvalidFrames: 100,
   // Rejected streams before a session is cut (default 100).

@@ -69,6 +69,7 @@ async function start(t: TestContext, over: Partial<ListenerOptions> = {}) {
     ...over,
   });
   const port = await listener.start();
+  listener.open();
   t.after(() => listener.close());
   return { listener, port, errors, refused, infos };
 }

@@ -56,6 +56,8 @@ export interface ListenerLog {
 export interface Listener {
   /** Resolves with the bound port. Rejects with RelayError `config-invalid` or `unavailable` (address in use). */
   start(): Promise<number>;
+  /** Lets connections in; those that came since `start` were held. */
+  open(): void;
   /** Takes no new connection. Existing ones live. */
   stopAccepting(): void;
   /** Asks HTTP/2 clients to go elsewhere (GOAWAY); running streams go on. */
@@ -79,6 +81,8 @@ export function createListener(options: ListenerOptions): Listener {
   let certificate: WatchedCertificate | undefined;
   let tlsServer: TlsServer | undefined;
   let draining = false;
+  const opened = Promise.withResolvers<void>();
+  let isOpen = false;
 
   const http2 = http2Server();
   // allowHalfOpen: an HTTP/1 client may end its side and still read the answer.
@@ -101,6 +105,7 @@ export function createListener(options: ListenerOptions): Listener {
       sockets.delete(socket);
       cap.leave(peer);
     });
+    if (!isOpen) await opened.promise;
     const trusted = options.trusted.has(peer);
     const proxyHeader = options.proxyProtocol && trusted;
     try {
@@ -213,6 +218,10 @@ export function createListener(options: ListenerOptions): Listener {
         options.log.error({ error: error.message }, 'cannot accept connections'),
       );
       return (server.address() as AddressInfo).port;
+    },
+    open() {
+      isOpen = true;
+      opened.resolve();
     },
     stopAccepting() {
       server.close();

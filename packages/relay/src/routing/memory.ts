@@ -23,6 +23,7 @@ export interface MemoryRouting extends Router, LinkRegistry {
   /** Agents with at least one link. */
   agents(): IterableIterator<string>;
   links(): IterableIterator<Link>;
+  readonly agentCount: number;
   readonly linkCount: number;
   readonly waiting: number;
 }
@@ -151,6 +152,9 @@ export function memoryRouting(options: MemoryRoutingOptions): MemoryRouting {
     agents: () => entries.keys(),
     *links() {
       for (const entry of entries.values()) yield* entry.links;
+    },
+    get agentCount() {
+      return entries.size;
     },
     get linkCount() {
       return linkCount;

@@ -1,0 +1,108 @@
+import { Command, CommanderError, Option } from 'commander';
+import { LEAVES } from './config/leaves.ts';
+import { loadConfig, type LoadedConfig } from './config/load.ts';
+import { printJson, printYaml } from './config/print.ts';
+import { RelayError } from './errors.ts';
+import { censor } from './observe/censor.ts';
+import { createRelay } from './relay.ts';
+import { VERSION } from './version.ts';
+
+/** 2: the command line or configuration is wrong. 1: anything else failed. */
+const EXIT = { failed: 1, badConfig: 2 } as const;
+
+/** Secrets are no flags: arguments are visible to every user of the machine. */
+const FLAGS = LEAVES.filter((leaf) => !leaf.secret);
+
+/**
+ * `burrow relay …`. Resolves with the exit code. `argv` without node and script.
+ */
+export async function main(
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<number> {
+  let code = 0;
+  const program = new Command('burrow relay')
+    .description('Run the relay: one port for agents, browsers and the API.')
+    .version(VERSION)
+    .exitOverride()
+    .showHelpAfterError('(burrow relay --help lists all options)')
+    .action(async (_options: unknown, command: Command) => {
+      code = await run(read(command, env));
+    });
+  addSettings(program);
+  program
+    .command('config')
+    .description(
+      'Print the effective configuration, with where each value comes from. Secrets are hidden.',
+    )
+    .option('--json', 'as JSON')
+    .action((options: { json?: boolean }, command: Command) => {
+      const loaded = read(command.parent ?? command, env);
+      process.stdout.write(options.json === true ? printJson(loaded) : printYaml(loaded));
+    });
+
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.badConfig;
+    process.stderr.write(`burrow relay: ${explain(error)}\n`);
+    return error instanceof RelayError && error.code === 'config-invalid'
+      ? EXIT.badConfig
+      : EXIT.failed;
+  }
+}
+
+function addSettings(program: Command): void {
+  program.option('-c, --config <file>', 'configuration file, YAML or JSON (or BURROW_CONFIG)');
+  for (const leaf of FLAGS) {
+    const value =
+      leaf.type === 'boolean' ? '[on]' : leaf.type === 'list' ? '<a,b,…>' : `<${leaf.type}>`;
+    const option = new Option(`${leaf.flag} ${value}`, leaf.description);
+    if (leaf.type === 'boolean') option.preset('true');
+    program.addOption(option);
+  }
+}
+
+function read(command: Command, env: NodeJS.ProcessEnv): LoadedConfig {
+  const options = command.opts<Record<string, string | undefined>>();
+  const flags: Record<string, string> = {};
+  for (const leaf of FLAGS) {
+    const name = leaf.flag
+      .slice(2)
+      .replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    const value = options[name];
+    if (value !== undefined) flags[leaf.path] = value;
+  }
+  return loadConfig({ file: options['config'], env, flags });
+}
+
+async function run({ config }: LoadedConfig): Promise<number> {
+  const relay = await createRelay(config);
+  const stopped = Promise.withResolvers<void>();
+  let signals = 0;
+  const onSignal = (): void => {
+    signals += 1;
+    // The first drains, the second is in a hurry, a third does not wait for anything.
+    if (signals > 2) process.exit(EXIT.failed);
+    void relay.stop(signals === 1 ? config.drain.graceMs : 0).then(stopped.resolve, stopped.reject);
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  try {
+    await relay.start();
+    await stopped.promise;
+  } catch (error) {
+    if (signals === 0) throw error;
+  } finally {
+    process.removeListener('SIGTERM', onSignal);
+    process.removeListener('SIGINT', onSignal);
+  }
+  return 0;
+}
+
+/** A sentence for a person; the stack only for what nobody foresaw. */
+function explain(error: unknown): string {
+  if (error instanceof RelayError) return censor(error.message);
+  return censor(error instanceof Error ? (error.stack ?? error.message) : String(error));
+}

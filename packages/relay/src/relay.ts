@@ -1,0 +1,345 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Auth } from './auth/auth.ts';
+import { createAuth } from './auth/auth.ts';
+import { authenticateRequest } from './auth/request-auth.ts';
+import { authRoutes } from './auth/routes.ts';
+import { addressSet } from './config/address-range.ts';
+import type { Config } from './config/schema.ts';
+import { createControl, type Control } from './control/control.ts';
+import { inProcessServer } from './control/in-process.ts';
+import { openDatabase } from './db/database.ts';
+import type { Driver } from './drivers/driver.ts';
+import { externalDriver } from './drivers/external.ts';
+import { RelayError } from './errors.ts';
+import { createGateway } from './gateway-stub.ts';
+import { createGatePolicy } from './http/policy/gate.ts';
+import { parseHost } from './http/policy/host.ts';
+import { grpcEndpoint, isGrpc } from './links/grpc-endpoint.ts';
+import { createLinks } from './links/links.ts';
+import { websocketEndpoint } from './links/websocket-endpoint.ts';
+import { createListener } from './listen/listener.ts';
+import { createLogger, type RelayLogger } from './observe/logger.ts';
+import { createMetrics } from './observe/metrics.ts';
+import { observeRoutes, type Readiness } from './observe/routes.ts';
+import { memoryRouting } from './routing/memory.ts';
+import type { Router } from './routing/router.ts';
+import { homeWorkspace } from './home-workspace.ts';
+import { Teardown } from './teardown.ts';
+import { publicUrlOf } from './public-url.ts';
+import { VERSION } from './version.ts';
+
+export interface RelayOverrides {
+  /** Beside `external`. */
+  readonly drivers?: readonly Driver[];
+  readonly logger?: RelayLogger;
+}
+
+export interface Relay {
+  /**
+   * Listens, then begins to serve. Rejects with RelayError, having stopped what had started.
+   */
+  start(): Promise<void>;
+  /** How people reach this relay. With port 0 in the configuration: only after `start`. */
+  readonly url: URL;
+  readonly port: number;
+  /** Absolute path of the data folder. */
+  readonly dataDir: string;
+  readonly auth: Auth;
+  readonly control: Control;
+  readiness(): Readiness;
+  /** Requests and channels that are under way. */
+  readonly busy: number;
+  /** Stops; see below. A second call waits for the first, and shortens its grace to the smaller one. */
+  stop(graceMs?: number): Promise<void>;
+}
+
+const AUTHENTICATE_WITHIN_MS = 10_000;
+/** Looking whether all is done, while draining. */
+const IDLE_CHECK_MS = 50;
+
+/**
+ * The composition root: only this file knows all rooms.
+ *
+ * Starting: data folder, database, people (auth), routing, control plane, links,
+ * gateway, and last the port. The port is bound before the control plane
+ * starts its workspaces, since they must be told it; connections are held until all is ready.
+ *
+ * Stopping is a story in six parts:
+ *  1. Say so: not ready, gRPC health NOT_SERVING, so that balancers look elsewhere.
+ *  2. Let nobody in: the port closes, new links are refused.
+ *  3. Ask those inside to leave: `Drain` to agents, GOAWAY to HTTP/2, `Connection: close` to HTTP/1.
+ *  4. Wait until nothing is under way, at most the grace.
+ *  5. Cut what is left, from the outside in: gateway, links (each agent is told why), sockets.
+ *  6. Close what they stood on: control plane with its workloads, then the database, which was
+ *     needed to write down who left.
+ */
+export async function createRelay(config: Config, overrides: RelayOverrides = {}): Promise<Relay> {
+  const log = overrides.logger ?? createLogger(config.log);
+  const { logger } = log;
+  const teardown = new Teardown((what, error) =>
+    logger.error({ what, err: error }, 'stopping failed'),
+  );
+
+  try {
+    return await build();
+  } catch (error) {
+    await teardown.run();
+    throw error;
+  }
+
+  async function build(): Promise<Relay> {
+    const dataDir = resolve(config.dataDir);
+    makeFolder(dataDir);
+    const database = await openDatabase({ path: join(dataDir, 'relay.sqlite'), logger });
+    teardown.add('database', () => database.close());
+
+    let port = config.listen.port;
+    const trusted = addressSet(config.listen.trustedProxies);
+    const auth = createAuth({ db: database.kysely as never });
+    const routing = memoryRouting({ maxWaiting: config.gateway.maxWaiting });
+    let state: 'starting' | 'ready' | 'draining' = 'starting';
+
+    const metrics = createMetrics({
+      links: () => routing.links(),
+      agents: () => routing.agentCount,
+      waiting: () => routing.waiting,
+      connections: () => listener.connections,
+      databaseHealthy: () => database.healthy(),
+      draining: () => state === 'draining',
+    });
+    const readiness = (): Readiness => {
+      const healthy = database.healthy();
+      return {
+        ready: state === 'ready' && healthy,
+        parts: {
+          relay: state,
+          database: healthy ? 'ok' : 'does not answer',
+          links: String(routing.linkCount),
+        },
+      };
+    };
+
+    const hosts = {
+      domain: config.domain,
+      publicHosts: config.publicHosts.map((host) => host.toLowerCase()),
+    };
+    const control: Control = await createControl({
+      database,
+      drivers: [externalDriver(), ...(overrides.drivers ?? [])],
+      config: {
+        domain: config.domain,
+        get publicUrl() {
+          return publicUrlOf(config, port);
+        },
+        get localRelayUrl() {
+          return config.agentUrl === undefined ? localUrl() : new URL(config.agentUrl);
+        },
+        leaseMs: config.agents.leaseSeconds * 1000,
+      },
+      authenticate: (request) => authenticateRequest(auth, request),
+      tokens: auth.tokens,
+      plugins: (parts) => [
+        observeRoutes({
+          readiness,
+          registry: config.metrics.enabled ? metrics.registry : undefined,
+          metricsToken: metricsToken(config),
+        }),
+        authRoutes({
+          auth,
+          directory: parts.workspaces,
+          domain: config.domain,
+          workspaceOfHost: (authority, secure) => {
+            const { place } = parseHost(authority, secure, hosts);
+            return place.kind === 'app' ? place.workspace : undefined;
+          },
+          workspaces: async (principal) =>
+            (await parts.listWorkspaces(principal)).map(homeWorkspace),
+        }),
+      ],
+      presence: (agentId) => routing.presence(agentId),
+      logger,
+    });
+    teardown.add('control plane', () => control.stop());
+    const controlServer = inProcessServer(control.app);
+    teardown.add('control connections', () => controlServer.close());
+
+    const links = createLinks({
+      directory: control.agents,
+      registry: routing,
+      relay: {
+        relayId: hostname(),
+        relayIncarnation: randomBytes(16).toString('hex'),
+        software: `burrow-relay/${VERSION}`,
+      },
+      limits: {
+        ...config.agents,
+        authenticateWithinMs: AUTHENTICATE_WITHIN_MS,
+        renewEveryMs: Math.min(60_000, (config.agents.leaseSeconds * 1000) / 4),
+      },
+      log: logger,
+      observer: metrics,
+    });
+    const grpc = grpcEndpoint(links, logger);
+    const websockets = websocketEndpoint(links);
+    const detachWebSockets = websockets.attach(control.app.server);
+
+    const router: Router = {
+      open(agentId, options, handler) {
+        const channel = routing.open(agentId, options, handler);
+        if (channel !== undefined) metrics.channelOpened();
+        return channel;
+      },
+      waitFor: (agentId, signal) => routing.waitFor(agentId, signal),
+      presence: (agentId) => routing.presence(agentId),
+    };
+    const gateway = createGateway({
+      policy: createGatePolicy({ auth, directory: control.workspaces, ...hosts }),
+      router,
+      control: controlServer,
+      trusted,
+      log: logger,
+      metrics: {
+        onRequest() {},
+        onResponse(outcome, _status, latencyMs) {
+          metrics.request(outcome);
+          if (outcome === 'app') metrics.answered(latencyMs / 1000);
+        },
+      },
+      limits: { waitForAgentMs: config.gateway.agentWaitMs },
+    });
+
+    const listener = createListener({
+      ...config.listen,
+      tls: tlsFiles(config),
+      trusted,
+      log: logger,
+      onRefused: (why) => metrics.connectionRefused(why),
+      onHttp1: (socket, info) => gateway.http1(socket, info),
+      onHttp2(stream, headers, rawHeaders, info) {
+        const { place } = parseHost(
+          (headers[':authority'] ?? headers.host ?? '').toLowerCase(),
+          info.secure,
+          hosts,
+        );
+        // On an app's host every path belongs to the app, gRPC too.
+        if (place.kind !== 'app' && isGrpc(headers))
+          grpc.handle(stream, headers, info.remoteAddress);
+        else gateway.http2(stream, headers, rawHeaders, info);
+      },
+    });
+    teardown.add('port', () => listener.close());
+    teardown.add('links', () => links.stop());
+    teardown.add('gRPC', () => grpc.stop());
+    teardown.add('WebSocket endpoint', () => detachWebSockets());
+    teardown.add('gateway', () => gateway.close());
+
+    const busy = (): number => gateway.active + sum(routing.links(), (link) => link.stats.channels);
+    const localUrl = (): URL => {
+      const scheme = config.listen.tls.certFile === undefined ? 'http' : 'https';
+      const anywhere = ['0.0.0.0', '::', ''].includes(config.listen.host);
+      const host = anywhere ? '127.0.0.1' : config.listen.host;
+      return new URL(`${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`);
+    };
+
+    let graceEnds = Number.POSITIVE_INFINITY;
+    let stopping: Promise<void> | undefined;
+    async function stop(): Promise<void> {
+      const started = state !== 'starting';
+      state = 'draining';
+      grpc.setServing(false);
+      listener.stopAccepting();
+      if (started) {
+        const graceMs = Math.max(0, graceEnds - performance.now());
+        logger.info({ graceMs: Math.round(graceMs), busy: busy() }, 'relay drains');
+        links.drain(Math.round(graceMs));
+        gateway.drain();
+        listener.drain();
+        while (busy() > 0 && performance.now() < graceEnds) await sleep(IDLE_CHECK_MS);
+      }
+      await teardown.run();
+      logger.info({}, 'relay stopped');
+      log.flush();
+    }
+
+    const relay: Relay = {
+      async start() {
+        try {
+          port = await listener.start();
+          await control.start();
+          links.start();
+          state = 'ready';
+          listener.open();
+        } catch (error) {
+          await relay.stop(0);
+          throw error;
+        }
+        logger.info(
+          { url: publicUrlOf(config, port).origin, port, version: VERSION, dataDir },
+          'relay ready',
+        );
+      },
+      get url() {
+        return publicUrlOf(config, port);
+      },
+      get port() {
+        return port;
+      },
+      dataDir,
+      auth,
+      control,
+      readiness,
+      get busy() {
+        return busy();
+      },
+      stop(graceMs = config.drain.graceMs) {
+        graceEnds = Math.min(graceEnds, performance.now() + graceMs);
+        return (stopping ??= stop());
+      },
+    };
+    return relay;
+  }
+}
+
+function tlsFiles(config: Config): { certFile: string; keyFile: string } | undefined {
+  const { certFile, keyFile } = config.listen.tls;
+  return certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile };
+}
+
+function metricsToken(config: Config): string | undefined {
+  const { token, tokenFile } = config.metrics;
+  if (tokenFile === undefined) return token;
+  try {
+    return readFileSync(tokenFile, 'utf8').trim();
+  } catch (error) {
+    throw new RelayError(
+      'config-invalid',
+      `cannot read metrics.tokenFile: ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new RelayError(
+      'config-invalid',
+      `cannot make the data folder ${path}: ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
+}
+
+function sum<T>(items: Iterable<T>, read: (item: T) => number): number {
+  let total = 0;
+  for (const item of items) total += read(item);
+  return total;
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms));
+}
