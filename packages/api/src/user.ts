@@ -38,6 +38,7 @@ export const createdTokenSchema = z
 export const tokenListSchema = z.object({ tokens: z.array(tokenSchema) }).meta({ id: 'TokenList' });
 
 export type User = z.infer<typeof userSchema>;
+export type CreateToken = z.infer<typeof createTokenSchema>;
 export type CreateTokenInput = z.input<typeof createTokenSchema>;
 export type Token = z.infer<typeof tokenSchema>;
 export type CreatedToken = z.infer<typeof createdTokenSchema>;

@@ -19,6 +19,7 @@ import { POLL_EVERY_MS, Revocations } from './revocations.ts';
 import { Ticker } from './ticker.ts';
 import { WorkspaceCache } from './workspace-cache.ts';
 import { ensureWorkspace, type EnsureWorkspace } from './workspaces/ensure.ts';
+import { listWorkspaces } from './workspaces/list.ts';
 import { showWorkspace } from './workspaces/show.ts';
 
 const DAY_MS = 86_400_000;
@@ -32,17 +33,23 @@ export interface ControlOptions {
   readonly authenticate: Authenticate;
   readonly tokens: AccessTokens;
   /** More routes of the control host: signing in, the dashboard. */
-  readonly plugins?: readonly FastifyPluginAsync[];
+  readonly plugins?: (parts: ControlParts) => readonly FastifyPluginAsync[];
   /** What this relay's links know of an agent. */
   readonly presence: (agentId: string) => Presence | undefined;
   readonly logger: ControlLogger;
 }
 
-export interface Control {
+/** What other routes of the control host may use. */
+export interface ControlParts {
+  readonly workspaces: WorkspaceDirectory;
+  /** The person's living workspaces; an admin's are everybody's. */
+  listWorkspaces(principal: Principal): Promise<readonly Workspace[]>;
+}
+
+export interface Control extends ControlParts {
   /** Ready, listening nowhere. */
   readonly app: FastifyInstance;
   readonly agents: AgentDirectory;
-  readonly workspaces: WorkspaceDirectory;
   /** Accounts for downtime, begins the timers, and starts the local workspaces in the background. */
   start(): Promise<void>;
   /** Ends workloads, timers and the app, and writes what is left. The database stays open. Idempotent. */
@@ -81,11 +88,15 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     presence,
     logger,
   };
+  const parts: ControlParts = {
+    workspaces: cache,
+    listWorkspaces: async (principal) => (await listWorkspaces(context, principal)).workspaces,
+  };
   const app = await buildApp({
     context,
     authenticate: options.authenticate,
     tokens: options.tokens,
-    plugins: options.plugins ?? [],
+    plugins: options.plugins?.(parts) ?? [],
   });
 
   const ticker = (everyMs: number, what: string, task: () => Promise<void>): Ticker =>
@@ -115,9 +126,9 @@ export async function createControl(options: ControlOptions): Promise<Control> {
   }
 
   return {
+    ...parts,
     app,
     agents: agentDirectory(context),
-    workspaces: cache,
     async start() {
       await heartbeat();
       await purge(db, clock);

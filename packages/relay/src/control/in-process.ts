@@ -1,5 +1,6 @@
-import { duplexPair, type Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
+import { memorySocketPair } from './memory-socket.ts';
 
 export interface InProcessServer {
   /** A connection to the app, as a TCP socket would be: HTTP/1.1, keep-alive, half-close. */
@@ -12,18 +13,19 @@ export interface InProcessServer {
 export function inProcessServer(app: FastifyInstance): InProcessServer {
   const open = new Set<Duplex>();
   let closed = false;
+  // node:http takes the end of input for a client that went away, unless told.
+  Object.assign(app.server, { httpAllowHalfOpen: true });
 
   return {
     connect() {
-      const [client, server] = duplexPair();
-      // What a socket has and node:http or Fastify ask for.
-      Object.assign(server, { remoteAddress: '127.0.0.1', remoteFamily: 'IPv4' });
-      tie(client, server);
-      tie(server, client);
+      const { client, server } = memorySocketPair();
+      if (closed) {
+        client.destroy();
+        return client;
+      }
       open.add(client);
       client.once('close', () => open.delete(client));
-      if (closed) client.destroy();
-      else app.server.emit('connection', server);
+      app.server.emit('connection', server);
       return client;
     },
     async close() {
@@ -33,19 +35,4 @@ export function inProcessServer(app: FastifyInstance): InProcessServer {
       await Promise.all(gone);
     },
   };
-}
-
-/** One end destroyed before its end was heard: the other one fails as a reset socket does. */
-function tie(from: Duplex, to: Duplex): void {
-  from.on('error', () => {});
-  from.once('close', () => {
-    if (to.destroyed) return;
-    if (from.writableFinished && to.readable) {
-      // All was sent: the reader may still take it in, nothing can be answered.
-      if (to.readableEnded) to.destroy();
-      else to.once('end', () => to.destroy());
-      return;
-    }
-    to.destroy(Object.assign(new Error('the other end is gone'), { code: 'ECONNRESET' }));
-  });
 }

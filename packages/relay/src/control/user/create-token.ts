@@ -1,5 +1,4 @@
-import { createTokenSchema, type CreatedToken } from '@burrow/api';
-import type { z } from 'zod';
+import type { CreatedToken, CreateToken } from '@burrow/api';
 import type { Principal } from '../../auth/principal.ts';
 import type { AccessTokens } from '../../auth/tokens.ts';
 import { RelayError } from '../../errors.ts';
@@ -12,7 +11,7 @@ const DAY_MS = 86_400_000;
 export async function createToken(
   { tokens, clock }: { readonly tokens: AccessTokens; readonly clock: Clock },
   principal: Principal,
-  { name, expiresInDays }: z.output<typeof createTokenSchema>,
+  { name, expiresInDays }: CreateToken,
 ): Promise<CreatedToken> {
   if ((await tokens.list(principal.userId)).length >= MAX_TOKENS) {
     throw new RelayError(
