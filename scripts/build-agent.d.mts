@@ -1,0 +1,2 @@
+/** Returns the size in bytes. */
+export function buildAgent(outfile?: string): Promise<number>;

@@ -1,0 +1,160 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { join } from 'node:path';
+import type { Principal } from '../packages/relay/src/auth/principal.ts';
+import { loadConfig } from '../packages/relay/src/config/load.ts';
+import { localDriver } from '../packages/relay/src/drivers/local.ts';
+import { createRelay, type Relay } from '../packages/relay/src/relay.ts';
+import { installEditor } from './install-editor.mjs';
+import { ensureAgentBundle } from './lib/agent-bundle.ts';
+import { onStarterGone } from './lib/lifeline.ts';
+import { portOwner } from './lib/listening-sockets.ts';
+import { step } from './lib/progress.mjs';
+import { HELP, parseStartArguments, type StartArguments } from './start/arguments.ts';
+import { readyBlock, writeReadyFile, type Ready } from './start/ready.ts';
+import { workspaceAnswers } from './start/workspace-answers.ts';
+
+const TOKEN_NAME = 'npm start';
+const WORKSPACE_START_MS = 120_000;
+/** For requests under way when Ctrl-C comes; an open editor reconnects later anyway. */
+const STOP_GRACE_MS = 200;
+/** One Ctrl-C can arrive more than once: from the terminal, from npm, from the bootstrap. */
+const SAME_SIGNAL_MS = 400;
+
+const stopping = new AbortController();
+let relay: Relay | undefined;
+
+async function start(args: StartArguments): Promise<void> {
+  const { signal } = stopping;
+  const { config } = loadConfig({
+    // Only what must be seen disturbs the block below; a variable may ask for more.
+    env: { BURROW_RELAY_LOG__LEVEL: 'warn', ...process.env },
+    flags: { dataDir: args.dataDir, 'listen.port': args.port },
+  });
+  const agent = await ensureAgentBundle();
+  const drivers =
+    args.workspace === undefined
+      ? []
+      : [
+          localDriver({
+            folder: join(args.dataDir, 'workspaces'),
+            editor: await installEditor({ signal }),
+            agent,
+          }),
+        ];
+  signal.throwIfAborted();
+  relay = await createRelay(config, { drivers });
+  await relay.start();
+  signal.throwIfAborted();
+
+  const admin = await relay.auth.users.ensureLocalAdmin();
+  const { token } = await relay.auth.tokens.replaceByName(admin.userId, TOKEN_NAME);
+  const workspace =
+    args.workspace === undefined
+      ? null
+      : await startWorkspace(relay, { admin, token, name: args.workspace, signal });
+  const { code } = await relay.auth.signInLinks.create({ userId: admin.userId });
+  const { origin } = relay.url;
+  const ready: Ready = {
+    url: `${origin}/sign-in?code=${code}`,
+    api: `${origin}/api/v1`,
+    token,
+    domain: config.domain,
+    workspace,
+  };
+  if (args.readyFile !== undefined) await writeReadyFile(args.readyFile, ready);
+  const colours = process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '';
+  process.stdout.write(`${readyBlock(ready, colours)}\n`);
+}
+
+interface WorkspaceStart {
+  readonly admin: Principal;
+  readonly token: string;
+  readonly name: string;
+  readonly signal: AbortSignal;
+}
+
+/** Resolves once VS Code answers through the tunnel. */
+async function startWorkspace(
+  running: Relay,
+  { admin, token, name, signal }: WorkspaceStart,
+): Promise<{ name: string; url: string }> {
+  const progress = step(`Starting VS Code in workspace "${name}"`);
+  const bound = AbortSignal.any([signal, AbortSignal.timeout(WORKSPACE_START_MS)]);
+  try {
+    await running.control.ensureWorkspace(admin, { name, driver: 'local' });
+    for (;;) {
+      const { state, stateReason } = await running.control.showWorkspace(admin, name);
+      if (state === 'running') break;
+      if (state === 'failed') throw new Error(stateReason ?? `Workspace "${name}" failed.`);
+      if (bound.aborted) {
+        throw new Error(`Workspace "${name}" was not ready within ${WORKSPACE_START_MS / 1000} s.`);
+      }
+      await sleep(25);
+    }
+    const { url } = await running.control.showWorkspace(admin, name);
+    const { host } = new URL(url);
+    await workspaceAnswers({ port: running.port, host, token }, bound);
+    progress.done(`Workspace "${name}" is up`);
+    return { name, url };
+  } catch (error) {
+    if (signal.aborted) progress.clear();
+    else progress.fail();
+    throw error;
+  }
+}
+
+let firstSignalAt = 0;
+function onSignal(): void {
+  const now = performance.now();
+  if (firstSignalAt === 0) {
+    firstSignalAt = now;
+    process.stderr.write('\nStopping … (Ctrl-C again to stop at once)\n');
+    stopping.abort();
+    void stop(0);
+  } else if (now - firstSignalAt > SAME_SIGNAL_MS) {
+    // What still runs notices that this process is gone, and ends.
+    process.exit(130);
+  }
+}
+
+let stopped: Promise<void> | undefined;
+function stop(exitCode: number): Promise<void> {
+  return (stopped ??= (async () => {
+    await relay?.stop(STOP_GRACE_MS);
+    if (firstSignalAt !== 0) process.stderr.write('Stopped.\n');
+    process.exit(exitCode);
+  })());
+}
+
+function explain(error: unknown, port: number): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const cause =
+    error instanceof Error ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+  const code = (error as NodeJS.ErrnoException).code ?? cause?.code;
+  if (code !== 'EADDRINUSE' && cause?.code !== 'EADDRINUSE') return message;
+  const owner = portOwner(port) ?? 'another process';
+  return `Port ${port} is taken by ${owner}. End it, or choose another port: npm start -- --port ${port + 1}`;
+}
+
+let args: StartArguments | undefined;
+try {
+  args = parseStartArguments(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n\n${HELP}`);
+  process.exit(2);
+}
+if (args === undefined) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal);
+onStarterGone(onSignal);
+try {
+  await start(args);
+} catch (error) {
+  if (!stopping.signal.aborted) {
+    process.stderr.write(`Burrow could not start. ${explain(error, args.port)}\n`);
+    await stop(1);
+  }
+  await stopped;
+}

@@ -1,0 +1,55 @@
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ROOT } from '../lib/project-node.mjs';
+
+export interface StartArguments {
+  readonly port: number;
+  readonly dataDir: string;
+  readonly readyFile: string | undefined;
+  /** Undefined: the relay alone. */
+  readonly workspace: string | undefined;
+}
+
+export const HELP = `npm start [-- OPTIONS]
+
+Starts a relay and a workspace with a real VS Code in it.
+
+  --port P          Port of the relay (default 8080).
+  --data-dir D      Where database and workspaces are kept (default .burrow/data).
+  --ready-file F    Once ready, write JSON there: {url, api, token, domain, workspace}.
+  --workspace NAME  Name of the workspace (default demo).
+  --no-workspace    The relay alone.
+  --help            Show this.
+
+Other settings of the relay come from BURROW_RELAY_… variables; see docs/configuration.md.
+`;
+
+/** Undefined: help was asked for. Throws an Error whose message is for the person who typed. */
+export function parseStartArguments(args: readonly string[]): StartArguments | undefined {
+  const { values } = parseArgs({
+    args: [...args],
+    allowPositionals: false,
+    options: {
+      port: { type: 'string', default: '8080' },
+      'data-dir': { type: 'string', default: join(ROOT, '.burrow/data') },
+      'ready-file': { type: 'string' },
+      workspace: { type: 'string', default: 'demo' },
+      'no-workspace': { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) return undefined;
+  const port = Number(values.port);
+  if (!/^\d+$/.test(values.port) || port > 65_535) {
+    throw new Error(
+      `--port must be a number from 0 (any free one) to 65535, not "${values.port}".`,
+    );
+  }
+  const readyFile = values['ready-file'];
+  return {
+    port,
+    dataDir: resolve(values['data-dir']),
+    readyFile: readyFile === undefined ? undefined : resolve(readyFile),
+    workspace: values['no-workspace'] ? undefined : values.workspace,
+  };
+}

@@ -1,0 +1,46 @@
+import { rename, rm, writeFile } from 'node:fs/promises';
+
+/** What a script needs to use the relay; written to `--ready-file`. */
+export interface Ready {
+  /** Signs in once, within 15 minutes. */
+  readonly url: string;
+  readonly api: string;
+  /** A personal access token, good until the next start. */
+  readonly token: string;
+  readonly domain: string;
+  readonly workspace: { readonly name: string; readonly url: string } | null;
+}
+
+/** In one step and for the owner alone: whoever sees the file sees all of it. */
+export async function writeReadyFile(path: string, ready: Ready): Promise<void> {
+  const temporary = `${path}.${process.pid}`;
+  try {
+    await writeFile(temporary, `${JSON.stringify(ready, undefined, 2)}\n`, {
+      mode: 0o600,
+      flag: 'wx',
+    });
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** The block that `npm start` ends with. */
+export function readyBlock(ready: Ready, colours: boolean): string {
+  const paint = (code: string, text: string): string =>
+    colours ? `\u001b[${code}m${text}\u001b[0m` : text;
+  const rows: [string, string][] = [['Open', paint('1;36', ready.url)]];
+  if (ready.workspace !== null) rows.push(['Workspace', ready.workspace.url]);
+  rows.push(['API', ready.api], ['Token', ready.token]);
+  const lines = rows.map(([name, value]) => `  ${paint('2', `${name}:`.padEnd(11))} ${value}`);
+  return [
+    '',
+    `${paint('1;32', 'Burrow is ready.')} Open the first link: it signs you in, once.`,
+    '',
+    ...lines,
+    '',
+    `  ${paint('2', 'Ctrl-C stops everything.')}`,
+    '',
+  ].join('\n');
+}
