@@ -1,14 +1,9 @@
+import type { Workspace } from '@burrow/api';
 import { html, type Html } from './html.ts';
 import type { Page } from './layout.ts';
 
-/** A workspace as the home page shows it. */
-export interface HomeWorkspace {
-  readonly name: string;
-  readonly state: 'starting' | 'running' | 'stopped' | 'failed';
-  readonly connected: boolean;
-  /** ms since the epoch; undefined: the agent has never connected. */
-  readonly agentLastSeen?: number | undefined;
-}
+/** A workspace as the home page shows it: part of what the REST API lists. */
+export type HomeWorkspace = Pick<Workspace, 'name' | 'state' | 'agent'>;
 
 /** The person's workspaces, or how to make the first. */
 export function homePage(options: {
@@ -52,17 +47,18 @@ function row(workspace: HomeWorkspace, url: string, now: number): Html {
 function stateOf(workspace: HomeWorkspace, now: number): [tone: string, words: string] {
   switch (workspace.state) {
     case 'starting':
-      return ['wait', 'Starting'];
+      return ['wait', workspace.agent === null ? 'Waiting for its agent' : 'Starting'];
+    case 'running':
+      return ['good', 'Connected'];
     case 'stopped':
       return ['', 'Stopped'];
     case 'failed':
       return ['bad', 'Failed'];
-    case 'running':
+    case 'disconnected':
       break;
   }
-  if (workspace.connected) return ['good', 'Connected'];
-  if (workspace.agentLastSeen === undefined) return ['wait', 'Waiting for its agent'];
-  const minutes = Math.round((now - workspace.agentLastSeen) / 60_000);
+  const gone = workspace.agent === null ? 0 : now - Date.parse(workspace.agent.lastSeen);
+  const minutes = Math.round(gone / 60_000);
   return ['bad', minutes < 2 ? 'Just lost its agent' : `Agent gone for ${age(minutes)}`];
 }
 

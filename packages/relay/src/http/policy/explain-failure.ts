@@ -77,6 +77,7 @@ export function explainAgent(route: WorkspaceRoute, now: number): ErrorAnswer {
       return {
         code: 'workspace-starting',
         message: `The workspace ${name} is starting; its agent is not connected yet.`,
+        next: 'A workspace on the relay’s own machine takes some seconds. Elsewhere, start its agent with the environment that was shown when the workspace was made.',
         waiting: true,
       };
     case 'running':
