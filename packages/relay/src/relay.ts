@@ -14,7 +14,7 @@ import { openDatabase } from './db/database.ts';
 import type { Driver } from './drivers/driver.ts';
 import { externalDriver } from './drivers/external.ts';
 import { RelayError } from './errors.ts';
-import { createGateway } from './gateway-stub.ts';
+import { createGateway } from './http/gateway.ts';
 import { createGatePolicy } from './http/policy/gate.ts';
 import { parseHost } from './http/policy/host.ts';
 import { grpcEndpoint, isGrpc } from './links/grpc-endpoint.ts';
@@ -26,7 +26,6 @@ import { createMetrics } from './observe/metrics.ts';
 import { observeRoutes, type Readiness } from './observe/routes.ts';
 import { memoryRouting } from './routing/memory.ts';
 import type { Router } from './routing/router.ts';
-import { homeWorkspace } from './home-workspace.ts';
 import { Teardown } from './teardown.ts';
 import { publicUrlOf } from './public-url.ts';
 import { VERSION } from './version.ts';
@@ -50,15 +49,13 @@ export interface Relay {
   readonly auth: Auth;
   readonly control: Control;
   readiness(): Readiness;
-  /** Requests and channels that are under way. */
+  /** Client connections and HTTP/2 requests that are being served. */
   readonly busy: number;
   /** Stops; see below. A second call waits for the first, and shortens its grace to the smaller one. */
   stop(graceMs?: number): Promise<void>;
 }
 
 const AUTHENTICATE_WITHIN_MS = 10_000;
-/** Looking whether all is done, while draining. */
-const IDLE_CHECK_MS = 50;
 
 /**
  * The composition root: only this file knows all rooms.
@@ -70,7 +67,8 @@ const IDLE_CHECK_MS = 50;
  * Stopping is a story in six parts:
  *  1. Say so: not ready, gRPC health NOT_SERVING, so that balancers look elsewhere.
  *  2. Let nobody in: the port closes, new links are refused.
- *  3. Ask those inside to leave: `Drain` to agents, GOAWAY to HTTP/2, `Connection: close` to HTTP/1.
+ *  3. Ask those inside to leave: GOAWAY to HTTP/2, `Connection: close` to HTTP/1. Agents stay:
+ *     what is under way needs them.
  *  4. Wait until nothing is under way, at most the grace.
  *  5. Cut what is left, from the outside in: gateway, links (each agent is told why), sockets.
  *  6. Close what they stood on: control plane with its workloads, then the database, which was
@@ -155,8 +153,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
             const { place } = parseHost(authority, secure, hosts);
             return place.kind === 'app' ? place.workspace : undefined;
           },
-          workspaces: async (principal) =>
-            (await parts.listWorkspaces(principal)).map(homeWorkspace),
+          workspaces: (principal) => parts.listWorkspaces(principal),
         }),
       ],
       presence: (agentId) => routing.presence(agentId),
@@ -217,7 +214,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       trusted,
       log: logger,
       onRefused: (why) => metrics.connectionRefused(why),
-      onHttp1: (socket, info) => gateway.http1(socket, info),
+      onHttp1: (socket, info) => gateway.handleSocket(socket, info),
       onHttp2(stream, headers, rawHeaders, info) {
         const { place } = parseHost(
           (headers[':authority'] ?? headers.host ?? '').toLowerCase(),
@@ -227,7 +224,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
         // On an app's host every path belongs to the app, gRPC too.
         if (place.kind !== 'app' && isGrpc(headers))
           grpc.handle(stream, headers, info.remoteAddress);
-        else gateway.http2(stream, headers, rawHeaders, info);
+        else gateway.handleStream(stream, rawHeaders, info);
       },
     });
     teardown.add('port', () => listener.close());
@@ -236,7 +233,6 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     teardown.add('WebSocket endpoint', () => detachWebSockets());
     teardown.add('gateway', () => gateway.close());
 
-    const busy = (): number => gateway.active + sum(routing.links(), (link) => link.stats.channels);
     const localUrl = (): URL => {
       const scheme = config.listen.tls.certFile === undefined ? 'http' : 'https';
       const anywhere = ['0.0.0.0', '::', ''].includes(config.listen.host);
@@ -244,20 +240,17 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       return new URL(`${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`);
     };
 
-    let graceEnds = Number.POSITIVE_INFINITY;
     let stopping: Promise<void> | undefined;
-    async function stop(): Promise<void> {
+    async function stop(graceMs: number): Promise<void> {
       const started = state !== 'starting';
       state = 'draining';
       grpc.setServing(false);
       listener.stopAccepting();
+      links.refuseNew();
       if (started) {
-        const graceMs = Math.max(0, graceEnds - performance.now());
-        logger.info({ graceMs: Math.round(graceMs), busy: busy() }, 'relay drains');
-        links.drain(Math.round(graceMs));
-        gateway.drain();
+        logger.info({ graceMs, busy: gateway.connections }, 'relay drains');
         listener.drain();
-        while (busy() > 0 && performance.now() < graceEnds) await sleep(IDLE_CHECK_MS);
+        await gateway.drain(graceMs);
       }
       await teardown.run();
       logger.info({}, 'relay stopped');
@@ -292,11 +285,13 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       control,
       readiness,
       get busy() {
-        return busy();
+        return gateway.connections;
       },
-      stop(graceMs = config.drain.graceMs) {
-        graceEnds = Math.min(graceEnds, performance.now() + graceMs);
-        return (stopping ??= stop());
+      async stop(graceMs = config.drain.graceMs) {
+        if (stopping === undefined) return (stopping = stop(graceMs));
+        // Somebody is in more of a hurry than the first.
+        const hurry = setTimeout(() => gateway.close(), graceMs);
+        await stopping.finally(() => clearTimeout(hurry));
       },
     };
     return relay;
@@ -332,14 +327,4 @@ function makeFolder(path: string): void {
       { cause: error },
     );
   }
-}
-
-function sum<T>(items: Iterable<T>, read: (item: T) => number): number {
-  let total = 0;
-  for (const item of items) total += read(item);
-  return total;
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((done) => setTimeout(done, ms));
 }

@@ -62,7 +62,9 @@ export interface Links {
   start(): void;
   /** Admits one link. Resolves with the reason when it is refused before it was accepted; the caller tells the peer. */
   admit(incoming: Incoming): Promise<TunnelError | undefined>;
-  /** Refuses new links and asks agents to leave within `graceMs`. Idempotent. */
+  /** Refuses new links from now on; connected ones serve on. */
+  refuseNew(): void;
+  /** Refuses new links and asks agents to leave within `graceMs`: nothing new is opened on their links. Idempotent. */
   drain(graceMs: number): void;
   /** Cuts what is left and stops the timer. Idempotent. */
   stop(): Promise<void>;
@@ -314,6 +316,9 @@ export function createLinks(options: LinksOptions): Links {
       timer.unref();
     },
     admit,
+    refuseNew() {
+      draining = true;
+    },
     drain(graceMs) {
       draining = true;
       for (const link of agents.all()) {
