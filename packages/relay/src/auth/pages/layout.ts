@@ -27,13 +27,16 @@ pre{background:var(--code);border:1px solid var(--line);border-radius:8px;paddin
 label{display:block;font-weight:600;font-size:.9rem;margin:0 0 .35rem}
 input{width:100%;font:inherit;color:inherit;background:var(--bg);border:1px solid var(--line);border-radius:8px;padding:.6rem .8rem;margin:0 0 1rem}
 button,.button{display:inline-block;font:inherit;font-weight:600;color:var(--on-accent);background:var(--accent);border:1px solid var(--accent);border-radius:8px;padding:.5rem 1.1rem;cursor:pointer;text-decoration:none}
+form+p,form+form{margin-top:1.2rem}
 button:hover,.button:hover{filter:brightness(1.07)}
 button.quiet{background:none;color:inherit;border-color:var(--line);font-weight:500;padding:.25rem .75rem;font-size:.875rem}
 .list{list-style:none;margin:0;padding:0}
-.list li{display:flex;align-items:center;flex-wrap:wrap;gap:.4rem .9rem;padding:.9rem 0;border-top:1px solid var(--line)}
-.list li:first-child{border-top:0;padding-top:.2rem}.list li:last-child{padding-bottom:.2rem}
-.list .name{font-weight:600;min-width:0;overflow-wrap:anywhere;flex:1 1 14rem}.list .name small{display:block;font-weight:400;color:var(--soft)}
-.state{display:inline-flex;align-items:center;gap:.45rem;font-size:.875rem;color:var(--soft);min-width:7.5rem}
+.list li{display:grid;grid-template-columns:minmax(0,1fr) 12rem 5rem;align-items:center;gap:.2rem 1rem;padding:.9rem 0;border-top:1px solid var(--line)}
+.list li:first-child{border-top:0}.list li:last-child{padding-bottom:0}
+.list .name{font-weight:600;min-width:0;overflow-wrap:anywhere}.list .name small{display:block;font-weight:400;color:var(--soft)}
+.list .button{justify-self:end}
+.state{display:inline-flex;align-items:center;gap:.45rem;font-size:.875rem;color:var(--soft)}
+@media(max-width:40rem){.list li{grid-template-columns:minmax(0,1fr) auto}.list .name{grid-area:1/1}.list .state{grid-area:2/1}.list .button{grid-area:1/2/3/3}}
 .state::before{content:"";width:.55rem;height:.55rem;border-radius:50%;background:currentColor}
 .state.good::before{background:var(--good)}.state.wait::before{background:var(--wait)}.state.bad::before{background:var(--bad)}
 .bar{height:4px;border-radius:4px;background:var(--line);overflow:hidden;margin:1.2rem 0}

@@ -35,7 +35,7 @@ function way(provider: SignInProvider, returnTo: string): Html {
       <p><button>${provider.label}</button></p>
     </form>`;
   }
-  return html`<form method="post" action="/sign-in" autocomplete="off">
+  return html`<form method="post" action="/sign-in">
     <input type="hidden" name="provider" value="${provider.id}" /><input
       type="hidden"
       name="return"
@@ -46,6 +46,7 @@ function way(provider: SignInProvider, returnTo: string): Html {
       id="secret-${provider.id}"
       name="secret"
       type="password"
+      autocomplete="current-password"
       required
       autofocus
       maxlength="256"

@@ -45,7 +45,7 @@ export interface PolicyWorld {
   readonly admin: Principal;
   readonly routes: Map<string, WorkspaceRoute>;
   /** A `Cookie` field with a session of that user on that host. */
-  appCookie(user: Principal, authority: string, secure?: boolean): Promise<string>;
+  readonly appCookie: (user: Principal, authority: string, secure?: boolean) => Promise<string>;
 }
 
 export function workspaceRoute(over: Partial<WorkspaceRoute> = {}): WorkspaceRoute {
