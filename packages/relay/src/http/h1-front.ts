@@ -1,0 +1,850 @@
+/**
+ * The server's side of HTTP/1 on one socket: reads requests one after the
+ * other, asks the policy, passes bytes both ways as they come. Bytes wait in two
+ * places only, both bounded: `#held` (later requests, or a body whose upstream is
+ * not there yet) and the socket's own buffer (at most one upstream window).
+ */
+import type { Duplex } from 'node:stream';
+import type { TunnelError } from '@burrow/tunnel';
+import { RelayError } from '../errors.ts';
+import { clientOf, type Client } from '../listen/forwarded.ts';
+import { lookup } from './characters.ts';
+import type { ConnectionInfo, Engine, FrontConnection } from './engine.ts';
+import { NO_TRAILERS, type Exchange, type ResponseBody, type ResponseSink } from './exchange.ts';
+import type { Decision, LocalResponse, RequestHead } from './gate-policy.ts';
+import { ChunkedReader } from './h1-chunked.ts';
+import { HeadError, findHeadEnd, resumeAt } from './h1-head.ts';
+import {
+  interimHeadText,
+  localResponseBytes,
+  responseHeadText,
+  type OutFraming,
+} from './h1-output.ts';
+import {
+  parseRequestFields,
+  parseRequestLine,
+  type RequestFields,
+  type RequestLine,
+} from './h1-request.ts';
+import type { ResponseHead } from './h1-response.ts';
+import { writeTrailers } from './headers.ts';
+import { PlainRequestHead, nextRequestId } from './request-head.ts';
+import type { Passed, Route } from './route.ts';
+
+/** Between requests, or within a head. */
+const HEAD = 0;
+/** Waiting for the policy or for an agent's link. */
+const DECIDE = 1;
+const EXCHANGE = 2;
+const UPGRADED = 3;
+/** Our last byte is written; what still comes is thrown away. */
+const LINGER = 4;
+const CLOSED = 5;
+
+const JOIN_BYTES = 16 * 1024;
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** What byte-identical field lines of one connection share. */
+interface KnownFields {
+  readonly text: string;
+  readonly version: '1.0' | '1.1';
+  readonly fields: RequestFields;
+  readonly client: Client;
+  /** The last decision made for these fields. */
+  route: Route | undefined;
+  decidedFor: string;
+  policyVersion: number;
+}
+
+export class H1Front implements ResponseSink, FrontConnection {
+  readonly #engine: Engine;
+  readonly #socket: Duplex;
+  readonly #info: ConnectionInfo;
+  #state = HEAD;
+  #deadline: number;
+  #held: Buffer | undefined;
+  #scanned = 0;
+  #advancing = false;
+  #readPaused = false;
+  #clientEnded = false;
+
+  #known: KnownFields | undefined;
+  #line: RequestLine | undefined;
+  #route: Route | undefined;
+  #exchange: Exchange | undefined;
+  #exchangeStarted = false;
+  #retried = false;
+  #started = 0;
+  #status = 0;
+  #id = '';
+  #waiting: AbortController | undefined;
+
+  /** Of the request: bytes left, or -1 for chunked. */
+  #bodyLeft = 0;
+  #bodyDone = true;
+  #bodySeen = false;
+  #chunks: ChunkedReader | undefined;
+  #refused = false;
+
+  /** Of the response. */
+  #keepAlive = true;
+  #headSent = false;
+  #responseDone = false;
+  #framing: OutFraming = 'none';
+  #rawOut = false;
+  #outHead = '';
+  #outBody: Buffer[] = [];
+
+  constructor(engine: Engine, socket: Duplex, info: ConnectionInfo, head?: Buffer) {
+    this.#engine = engine;
+    this.#socket = socket;
+    this.#info = info;
+    this.#deadline = engine.now() + engine.limits.headTimeoutMs;
+    engine.connections.add(this);
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('end', () => this.#onEnd());
+    socket.on('drain', () => this.#onDrain());
+    socket.on('error', () => {});
+    socket.on('close', () => this.#onClose());
+    if (socket.destroyed) this.#onClose();
+    else if (head !== undefined && head.length > 0) this.#onData(head);
+  }
+
+  // Lifecycle
+
+  get idle(): boolean {
+    return this.#state === HEAD;
+  }
+
+  tick(now: number): void {
+    if (now < this.#deadline) return;
+    if (this.#state === HEAD && this.#held !== undefined) {
+      this.#malformed(new HeadError(408, 'The request head did not arrive in time.'));
+    } else {
+      this.destroy('timed out');
+    }
+  }
+
+  drain(): void {
+    if (this.#state === HEAD && this.#held === undefined) this.#linger();
+  }
+
+  destroy(_reason: string): void {
+    this.#socket.destroy();
+    this.#onClose();
+  }
+
+  #onClose(): void {
+    if (this.#state === CLOSED) return;
+    const unfinished = this.#state === DECIDE || (this.#state === EXCHANGE && !this.#responseDone);
+    this.#state = CLOSED;
+    this.#held = undefined;
+    this.#engine.connections.delete(this);
+    this.#waiting?.abort(
+      new RelayError('bad-request', 'The client closed the connection.', { blame: 'client' }),
+    );
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    exchange?.cancel('The client closed the connection.');
+    if (unfinished) this.#engine.done('aborted', this.#status, this.#started);
+  }
+
+  // Bytes from the client
+
+  #onData(chunk: Buffer): void {
+    switch (this.#state) {
+      case HEAD:
+        this.#hold(chunk);
+        this.#advance();
+        break;
+      case EXCHANGE:
+        if (this.#bodyDone || this.#held !== undefined) this.#hold(chunk);
+        else this.#feed(chunk, 0);
+        break;
+      case UPGRADED:
+        if (this.#exchange?.writeBody(chunk, false) === false) this.#pauseReading();
+        break;
+      case DECIDE:
+        this.#hold(chunk);
+        break;
+      default:
+    }
+  }
+
+  #hold(chunk: Buffer): void {
+    this.#held = this.#held === undefined ? chunk : Buffer.concat([this.#held, chunk]);
+    if (this.#state !== HEAD && this.#held.length > this.#engine.limits.heldBytes) {
+      this.#pauseReading();
+    }
+  }
+
+  #pauseReading(): void {
+    this.#readPaused = true;
+    this.#socket.pause();
+  }
+
+  #resumeReading(): void {
+    if (!this.#readPaused) return;
+    this.#readPaused = false;
+    this.#socket.resume();
+  }
+
+  #onEnd(): void {
+    this.#clientEnded = true;
+    switch (this.#state) {
+      case UPGRADED:
+        this.#exchange?.endUpgraded();
+        break;
+      case EXCHANGE:
+      case DECIDE:
+        // A closed tab looks the same as `nc` that waits for its answer.
+        if (this.#bodyDone && this.#state === EXCHANGE) {
+          this.#keepAlive = false;
+          this.#deadline = this.#engine.now() + this.#engine.limits.halfCloseGraceMs;
+        } else if (this.#state === DECIDE) {
+          this.#keepAlive = false;
+        } else this.destroy('client ended');
+        break;
+      default:
+        this.#socket.end();
+        if (this.#state === HEAD) this.destroy('client ended');
+    }
+  }
+
+  #onDrain(): void {
+    this.#exchange?.resume();
+    if (this.#state === HEAD && this.#held !== undefined) this.#advance();
+  }
+
+  // Requests
+
+  /** Starts what `#held` holds, one request after the other, without recursion. */
+  #advance(): void {
+    if (this.#advancing) return;
+    this.#advancing = true;
+    try {
+      while (this.#state === HEAD && this.#held !== undefined && !this.#socket.writableNeedDrain) {
+        if (!this.#readHead(this.#held)) break;
+      }
+    } catch (error) {
+      if (error instanceof HeadError) this.#malformed(error);
+      else this.#crash(error);
+    } finally {
+      this.#advancing = false;
+    }
+  }
+
+  /** False: more bytes are needed. */
+  #readHead(buffer: Buffer): boolean {
+    const limits = this.#engine.limits;
+    // One empty line before a request is forgiven (RFC 9112 section 2.2).
+    let start = 0;
+    if (buffer[0] === 0x0d) {
+      if (buffer.length === 1) return false;
+      if (buffer[1] === 0x0a) start = 2;
+    }
+    if (this.#scanned === 0) this.#deadline = this.#engine.now() + limits.headTimeoutMs;
+    const end = findHeadEnd(buffer, start, Math.max(start, this.#scanned));
+    if ((end === -1 ? buffer.length : end) - start > limits.headBytes) {
+      throw new HeadError(431, `The request head is larger than ${limits.headBytes} bytes.`);
+    }
+    if (end === -1) {
+      this.#scanned = Math.max(1, resumeAt(buffer, start));
+      return false;
+    }
+    this.#scanned = 0;
+    if (end === start + 2) throw new HeadError(400, 'The request has no request line.');
+    const text = buffer.toString('latin1', start, end - 2);
+    const lineEnd = text.indexOf('\r\n');
+    const line = parseRequestLine(text.slice(0, lineEnd));
+    const known = this.#lookUp(text.slice(lineEnd + 2), line.version);
+    const fields = known.fields;
+    if (line.authority !== undefined && line.authority !== fields.authority) {
+      throw new HeadError(400, 'The request target names another host than the Host field.');
+    }
+    this.#held = end === buffer.length ? undefined : buffer.subarray(end);
+    this.#line = line;
+    this.#started = this.#engine.now();
+    this.#deadline = NEVER;
+    this.#status = 0;
+    this.#retried = false;
+    this.#exchangeStarted = false;
+    this.#headSent = this.#responseDone = this.#refused = this.#bodySeen = false;
+    this.#bodyLeft = fields.length;
+    this.#bodyDone = fields.length === 0;
+    if (fields.length < 0) {
+      this.#chunks ??= new ChunkedReader(limits, 400);
+      this.#chunks.reset();
+    }
+    this.#keepAlive =
+      !this.#engine.draining &&
+      !this.#clientEnded &&
+      !fields.close &&
+      (line.version === '1.1' || fields.keepAlive);
+    this.#id = '';
+    this.#engine.deps.metrics?.onRequest();
+    this.#decide(line, known);
+    return true;
+  }
+
+  #lookUp(text: string, version: '1.0' | '1.1'): KnownFields {
+    const before = this.#known;
+    if (before !== undefined && before.text === text && before.version === version) return before;
+    const fields = parseRequestFields(text, version, this.#engine.limits);
+    const client = this.#info.trustedProxy
+      ? clientOf(
+          this.#info,
+          lookup(fields.headers, 'x-forwarded-for'),
+          lookup(fields.headers, 'x-forwarded-proto'),
+          this.#engine.deps.trusted,
+        )
+      : this.#info;
+    return (this.#known = {
+      text,
+      version,
+      fields,
+      client,
+      route: undefined,
+      decidedFor: '',
+      policyVersion: -1,
+    });
+  }
+
+  #decide(line: RequestLine, known: KnownFields): void {
+    const policy = this.#engine.deps.policy;
+    if (
+      known.route !== undefined &&
+      known.policyVersion === policy.version &&
+      known.decidedFor === methodClass(line.method) &&
+      !line.target.startsWith('/.burrow')
+    ) {
+      this.#begin(known.route, false);
+      return;
+    }
+    const version = policy.version;
+    this.#state = DECIDE;
+    try {
+      const decision = policy.decide(this.#requestHead());
+      if (!(decision instanceof Promise)) {
+        this.#decided(decision, known, version);
+        return;
+      }
+      decision.then(
+        (made) => {
+          if (this.#state === DECIDE) this.#decided(made, known, version);
+        },
+        (error: unknown) => {
+          if (this.#state === DECIDE) this.#failed(error, undefined);
+        },
+      );
+    } catch (error) {
+      this.#failed(error, undefined);
+    }
+  }
+
+  #decided(decision: Decision, known: KnownFields, version: number): void {
+    if (decision.kind === 'respond') {
+      this.#respond(decision.response, 'local');
+      return;
+    }
+    const line = this.#line as RequestLine;
+    const { fields, client } = known;
+    const upgrade = this.#upgrade();
+    try {
+      const route =
+        known.route?.decision === decision
+          ? known.route
+          : this.#engine.routes.prepare(decision, {
+              headers: fields.headers,
+              connection: fields.connection,
+              upgrade:
+                upgrade === undefined ? undefined : (lookup(fields.headers, 'upgrade') ?? ''),
+              by: {
+                peerAddress: this.#info.remoteAddress,
+                forwardedFor: this.#info.trustedProxy
+                  ? lookup(fields.headers, 'x-forwarded-for')
+                  : undefined,
+                forwarded: this.#info.trustedProxy
+                  ? lookup(fields.headers, 'forwarded')
+                  : undefined,
+                secure: client.secure,
+                authority: fields.authority,
+              },
+            });
+      known.route = decision.kind === 'app' && decision.reusable === true ? route : undefined;
+      known.policyVersion = version;
+      known.decidedFor = methodClass(line.method);
+      this.#begin(route, false);
+    } catch (error) {
+      this.#failed(error, undefined);
+    }
+  }
+
+  /** `h2c` would change the framing under our feet, and a body leaves no room for it. */
+  #upgrade(): string | undefined {
+    const fields = (this.#known as KnownFields).fields;
+    if (fields.upgrade === undefined || fields.length !== 0) return undefined;
+    return /(^|[\s,])h2c?([\s,]|$)/.test(fields.upgrade) ? undefined : fields.upgrade;
+  }
+
+  #begin(route: Route, fresh: boolean): void {
+    const line = this.#line as RequestLine;
+    const fields = (this.#known as KnownFields).fields;
+    this.#route = route;
+    this.#state = EXCHANGE;
+    const framing = fields.length < 0 ? 'Transfer-Encoding: chunked\r\n' : '';
+    let first: Buffer | undefined;
+    const held = this.#held;
+    if (held !== undefined && fields.length > 0) {
+      const take = Math.min(fields.length, held.length);
+      first = held.subarray(0, take);
+    }
+    this.#exchangeStarted = true;
+    let exchange: Exchange | undefined;
+    try {
+      exchange = this.#engine.routes.begin(
+        route,
+        this,
+        { method: line.method, length: fields.length, upgrade: this.#upgrade() !== undefined },
+        line.target,
+        framing,
+        first,
+        repeatable(line.method, fields),
+        fresh,
+      );
+    } catch (error) {
+      this.#failed(error, route);
+      return;
+    }
+    if (exchange === undefined) {
+      this.#state = DECIDE;
+      this.#waitForLink(route);
+      return;
+    }
+    // `#begin` runs on the event loop; no answer can have come yet.
+    this.#exchange = exchange;
+    if (first !== undefined && held !== undefined) {
+      this.#bodySeen = true;
+      this.#bodyLeft -= first.length;
+      this.#held = first.length === held.length ? undefined : held.subarray(first.length);
+      if (this.#bodyLeft === 0) this.#endBody(NO_TRAILERS, false);
+    } else if (held !== undefined && !this.#bodyDone) {
+      this.#held = undefined;
+      this.#feed(held, 0);
+    }
+    if (this.#held === undefined || this.#held.length <= this.#engine.limits.heldBytes) {
+      this.#resumeReading();
+    }
+    if (this.#clientEnded) {
+      if (this.#bodyDone)
+        this.#deadline = this.#engine.now() + this.#engine.limits.halfCloseGraceMs;
+      else this.destroy('client ended');
+    }
+  }
+
+  #waitForLink(route: Route): void {
+    const waiting = (this.#waiting = new AbortController());
+    this.#engine.routes.waitForLink(route.decision as Passed, waiting.signal).then(
+      () => {
+        if (this.#waiting !== waiting || this.#state !== DECIDE) return;
+        this.#waiting = undefined;
+        this.#begin(route, true);
+      },
+      (error: unknown) => {
+        if (this.#waiting !== waiting || this.#state !== DECIDE) return;
+        this.#waiting = undefined;
+        this.#failed(error, route);
+      },
+    );
+  }
+
+  // The request's body
+
+  /** Passes body bytes on (or throws them away when nobody takes them); the rest is held. */
+  #feed(buffer: Buffer, start: number): void {
+    let position = start;
+    const exchange = this.#refused ? undefined : this.#exchange;
+    this.#bodySeen = true;
+    let room = true;
+    if (this.#bodyLeft >= 0) {
+      const take = Math.min(this.#bodyLeft, buffer.length - position);
+      if (exchange !== undefined) {
+        room = exchange.writeBody(
+          take === buffer.length ? buffer : buffer.subarray(position, position + take),
+          false,
+        );
+      }
+      position += take;
+      this.#bodyLeft -= take;
+      if (this.#bodyLeft === 0) this.#endBody(NO_TRAILERS, false);
+    } else {
+      const chunks = this.#chunks as ChunkedReader;
+      const raw = exchange?.rawChunks === true;
+      try {
+        while (position < buffer.length && !chunks.inTrailers) {
+          position = chunks.next(buffer, position);
+          if (!raw && exchange !== undefined && chunks.dataEnd > chunks.dataStart) {
+            room = exchange.writeBody(buffer.subarray(chunks.dataStart, chunks.dataEnd), false);
+          }
+        }
+        if (raw && position > start) {
+          room = (exchange as Exchange).writeBody(buffer.subarray(start, position), true);
+        }
+        if (chunks.inTrailers) {
+          position = chunks.readTrailers(buffer, position);
+          if (chunks.done) this.#endBody(chunks.trailers, raw);
+        }
+      } catch (error) {
+        this.#brokenBody(error);
+        return;
+      }
+    }
+    if (position < buffer.length && this.#state !== CLOSED && this.#state !== LINGER) {
+      const rest = buffer.subarray(position);
+      this.#held = this.#held === undefined ? rest : Buffer.concat([rest, this.#held]);
+      if (this.#state === HEAD) this.#advance();
+    }
+    if (!room && !this.#bodyDone) this.#pauseReading();
+  }
+
+  #endBody(trailers: readonly string[], raw: boolean): void {
+    this.#bodyDone = true;
+    if (!this.#refused) this.#exchange?.endBody(trailers, raw);
+    this.#finishWhenDone();
+  }
+
+  #brokenBody(error: unknown): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    exchange?.cancel('The request body is malformed.');
+    const fault =
+      error instanceof HeadError ? error : new HeadError(400, 'The request body is malformed.');
+    if (this.#headSent) this.destroy(fault.message);
+    else this.#malformed(fault);
+  }
+
+  // ResponseSink
+
+  get rawChunks(): boolean {
+    return this.#line?.version === '1.1';
+  }
+
+  onInformational(head: ResponseHead): void {
+    if (this.#line?.version !== '1.1') return;
+    this.#socket.write(interimHeadText(head, (this.#route as Route).rules), 'latin1');
+  }
+
+  onHead(head: ResponseHead, body: ResponseBody): void {
+    const modern = (this.#line as RequestLine).version === '1.1';
+    this.#status = head.status;
+    this.#headSent = true;
+    this.#framing = body === 'none' || body === 'length' ? body : modern ? 'chunked' : 'close';
+    this.#rawOut = body === 'chunked' && modern;
+    // A client that was not told to continue may never send its body.
+    if (!this.#bodySeen && !this.#bodyDone && (this.#known as KnownFields).fields.expectContinue) {
+      this.#keepAlive = false;
+    }
+    if (this.#framing === 'close' || this.#engine.draining) this.#keepAlive = false;
+    const route = this.#route as Route;
+    this.#outHead = responseHeadText(
+      head,
+      body,
+      {
+        framing: this.#framing,
+        close: !this.#keepAlive,
+        sayKeepAlive: this.#keepAlive && !modern,
+      },
+      route.bucket,
+      route.rules,
+    );
+    this.#engine.done(route.decision.kind, head.status, this.#started);
+    if (this.#engine.debug) this.#logRequest(head.status);
+  }
+
+  onBody(chunk: Buffer, raw: boolean): void {
+    if (this.#framing === 'chunked' && !raw) {
+      this.#outBody.push(Buffer.from(`${chunk.length.toString(16)}\r\n`, 'latin1'), chunk, CRLF);
+    } else this.#outBody.push(chunk);
+  }
+
+  onComplete(trailers: readonly string[]): void {
+    if (this.#framing === 'chunked') {
+      if (!this.#rawOut) this.#outBody.push(LAST_CHUNK);
+      this.#outBody.push(
+        trailers.length === 0 ? CRLF : Buffer.from(writeTrailers(trailers), 'latin1'),
+      );
+    }
+    this.flush();
+    this.#responseDone = true;
+    this.#finishWhenDone();
+  }
+
+  flush(): boolean {
+    const socket = this.#socket;
+    const head = this.#outHead;
+    const body = this.#outBody;
+    if (body.length === 0) {
+      if (head !== '') {
+        this.#outHead = '';
+        socket.write(head, 'latin1');
+      }
+      return !socket.writableNeedDrain;
+    }
+    this.#outHead = '';
+    if (body.length === 1 && head === '') {
+      const only = body[0] as Buffer;
+      body.length = 0;
+      return socket.write(only);
+    }
+    this.#outBody = [];
+    let bytes = head.length;
+    for (const piece of body) bytes += piece.length;
+    if (bytes <= JOIN_BYTES) {
+      const joined = Buffer.allocUnsafe(bytes);
+      let at = head === '' ? 0 : joined.write(head, 0, 'latin1');
+      for (const piece of body) {
+        joined.set(piece, at);
+        at += piece.length;
+      }
+      return socket.write(joined);
+    }
+    socket.cork();
+    if (head !== '') socket.write(head, 'latin1');
+    for (const piece of body) socket.write(piece);
+    socket.uncork();
+    return !socket.writableNeedDrain;
+  }
+
+  onUpgraded(head: ResponseHead): void {
+    this.#state = UPGRADED;
+    this.#status = 101;
+    this.#framing = 'none';
+    this.#headSent = this.#responseDone = true;
+    const route = this.#route as Route;
+    this.#outHead = interimHeadText(head, route.rules);
+    this.#engine.done(route.decision.kind, 101, this.#started);
+    if (this.#engine.debug) this.#logRequest(101);
+    const held = this.#held;
+    this.#held = undefined;
+    if (held !== undefined) this.#onData(held);
+    if (this.#clientEnded) this.#exchange?.endUpgraded();
+    else this.#resumeReading();
+  }
+
+  onUpgradedEnd(): void {
+    this.flush();
+    this.#socket.end();
+  }
+
+  onRequestWritable(): void {
+    if (this.#state === UPGRADED || (this.#state === EXCHANGE && !this.#bodyDone)) {
+      this.#resumeReading();
+    }
+  }
+
+  onRequestRefused(): void {
+    this.#refused = true;
+    this.#keepAlive = false;
+    if (this.#responseDone) this.#finishWhenDone();
+  }
+
+  onFailed(error: Error | undefined, untouched: boolean, stale: boolean): void {
+    this.#exchange = undefined;
+    if (this.#state === UPGRADED) {
+      if (error === undefined) this.#socket.end();
+      else this.destroy(error.message);
+      return;
+    }
+    if (this.#state !== EXCHANGE) return;
+    const line = this.#line as RequestLine;
+    const route = this.#route as Route;
+    if (this.#responseDone) {
+      this.onRequestRefused();
+    } else if (this.#headSent) {
+      this.#cut();
+    } else if (
+      untouched &&
+      stale &&
+      !this.#retried &&
+      repeatable(line.method, (this.#known as KnownFields).fields)
+    ) {
+      this.#retried = true;
+      this.#begin(route, true);
+    } else {
+      this.#failed(error ?? new Error('The app closed the connection.'), route);
+    }
+  }
+
+  // Ends
+
+  #finishWhenDone(): void {
+    if (!this.#responseDone || this.#state !== EXCHANGE) return;
+    if (!this.#bodyDone) {
+      if (!this.#refused) return;
+      this.#linger();
+      return;
+    }
+    this.#exchange = undefined;
+    this.#route = undefined;
+    if (!this.#keepAlive) {
+      this.#linger();
+      return;
+    }
+    this.#state = HEAD;
+    if (this.#held === undefined) {
+      this.#deadline = this.#engine.now() + this.#engine.limits.idleTimeoutMs;
+      this.#resumeReading();
+      return;
+    }
+    this.#resumeReading();
+    this.#advance();
+  }
+
+  /** Ends our side, and reads on for a while: a reset would destroy the answer on its way. */
+  #linger(): void {
+    if (this.#state === CLOSED || this.#state === LINGER) return;
+    this.#state = LINGER;
+    this.#held = undefined;
+    this.#exchange = undefined;
+    this.#deadline = this.#engine.now() + this.#engine.limits.lingerMs;
+    this.#readPaused = false;
+    this.#socket.resume();
+    this.#socket.end();
+  }
+
+  /** A response that breaks off must not look complete. */
+  #cut(): void {
+    this.flush();
+    const socket = this.#socket as Duplex & { resetAndDestroy?: () => void };
+    if (this.#framing === 'close' && socket.resetAndDestroy !== undefined) socket.resetAndDestroy();
+    else socket.destroy();
+    this.#onClose();
+  }
+
+  #failed(error: unknown, route: Route | undefined): void {
+    const { policy, log } = this.#engine.deps;
+    if (isKnown(error)) {
+      log.debug(
+        { request: this.#requestId(), code: error.code, reason: error.message },
+        'request failed',
+      );
+      this.#respond(policy.failure(this.#requestHead(), error, route?.context ?? {}), 'failed');
+      return;
+    }
+    log.error({ err: error, request: this.#requestId() }, 'request failed unexpectedly');
+    const internal = new RelayError('internal', 'The relay failed to handle the request.', {
+      cause: error,
+    });
+    this.#respond(policy.failure(this.#requestHead(), internal, route?.context ?? {}), 'failed');
+  }
+
+  #crash(error: unknown): void {
+    this.#engine.deps.log.error({ err: error }, 'http connection failed unexpectedly');
+    this.destroy('internal error');
+  }
+
+  #malformed(error: HeadError): void {
+    const { policy, log } = this.#engine.deps;
+    log.debug({ status: error.status, reason: error.message }, 'request refused');
+    if (this.#line === undefined || this.#state === HEAD) this.#started = this.#engine.now();
+    this.#engine.done('malformed', error.status, this.#started);
+    this.#socket.write(
+      localResponseBytes(policy.badRequest(error.status, error.message), {
+        close: true,
+        keepAlive10: false,
+        head: false,
+      }),
+    );
+    this.#linger();
+  }
+
+  #respond(response: LocalResponse, outcome: 'local' | 'failed'): void {
+    const line = this.#line as RequestLine;
+    this.#state = EXCHANGE;
+    this.#exchange = undefined;
+    this.#refused = true;
+    const held = this.#held;
+    if (!this.#bodyDone && held !== undefined) {
+      // Often the whole (small) body came with its head.
+      this.#held = undefined;
+      this.#feed(held, 0);
+      if ((this.#state as number) !== EXCHANGE) return;
+    }
+    if (!this.#bodyDone || this.#engine.draining) this.#keepAlive = false;
+    this.#status = response.status;
+    this.#headSent = true;
+    this.#engine.done(outcome, response.status, this.#started);
+    if (this.#engine.debug) this.#logRequest(response.status);
+    this.#socket.write(
+      localResponseBytes(response, {
+        close: !this.#keepAlive,
+        keepAlive10: this.#keepAlive && line.version === '1.0',
+        head: line.method === 'HEAD',
+      }),
+    );
+    this.#responseDone = true;
+    this.#finishWhenDone();
+  }
+
+  #requestId(): string {
+    if (this.#id === '') this.#id = nextRequestId();
+    return this.#id;
+  }
+
+  #requestHead(): RequestHead {
+    const line = this.#line as RequestLine;
+    const { fields, client } = this.#known as KnownFields;
+    return new PlainRequestHead({
+      method: line.method,
+      target: line.target,
+      authority: fields.authority,
+      headers: fields.headers,
+      secure: client.secure,
+      remoteAddress: client.remoteAddress,
+      upgrade: this.#upgrade(),
+      httpVersion: line.version,
+      id: this.#requestId(),
+    });
+  }
+
+  /** Without the query: it may hold a code that signs somebody in. */
+  #logRequest(status: number): void {
+    const line = this.#line as RequestLine;
+    const query = line.target.indexOf('?');
+    this.#engine.deps.log.debug(
+      {
+        request: this.#requestId(),
+        method: line.method,
+        host: this.#known?.fields.authority,
+        path: query === -1 ? line.target : line.target.slice(0, query),
+        status,
+      },
+      'request',
+    );
+  }
+}
+
+const CRLF = Buffer.from('\r\n');
+const LAST_CHUNK = Buffer.from('0\r\n');
+
+/** Policies tell requests apart by class; the upgrade is part of the fields already. */
+function methodClass(method: string): string {
+  return method === 'GET' || method === 'HEAD'
+    ? 'safe'
+    : method === 'OPTIONS'
+      ? 'options'
+      : 'unsafe';
+}
+
+/** Safe (RFC 9110 section 9.2.1) and without a body: may be sent twice. */
+function repeatable(method: string, fields: RequestFields): boolean {
+  return (
+    (method === 'GET' || method === 'HEAD' || method === 'OPTIONS') &&
+    fields.length === 0 &&
+    fields.upgrade === undefined
+  );
+}
+
+function isKnown(error: unknown): error is RelayError | TunnelError {
+  return error instanceof RelayError || (error instanceof Error && error.name === 'TunnelError');
+}

@@ -1,0 +1,431 @@
+/**
+ * The server's side of one HTTP/2 request: an `H2Request` is the sink of one
+ * exchange with any upstream. Extended CONNECT (RFC 8441) becomes an HTTP/1.1
+ * upgrade of the app's.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { TunnelError } from '@burrow/tunnel';
+import { RelayError } from '../errors.ts';
+import { clientOf } from '../listen/forwarded.ts';
+import { lookup } from './characters.ts';
+import type { ConnectionInfo, Engine, FrontConnection } from './engine.ts';
+import { NO_TRAILERS, type Exchange, type ResponseBody, type ResponseSink } from './exchange.ts';
+import type { Decision, LocalResponse, RequestHead } from './gate-policy.ts';
+import { HeadError } from './h1-head.ts';
+import type { ResponseHead } from './h1-response.ts';
+import { parseH2Head, type H2Head } from './h2-request.ts';
+import { keptTrailers, responsePairs } from './headers.ts';
+import { PlainRequestHead, nextRequestId } from './request-head.ts';
+import type { Route } from './route.ts';
+
+const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+
+export class H2Request implements ResponseSink, FrontConnection {
+  readonly rawChunks = false;
+  readonly idle = false;
+  readonly #engine: Engine;
+  readonly #stream: ServerHttp2Stream;
+  readonly #info: ConnectionInfo;
+  readonly #started: number;
+  readonly #id = nextRequestId();
+  #head: H2Head | undefined;
+  #request: RequestHead | undefined;
+  #route: Route | undefined;
+  #exchange: Exchange | undefined;
+  #waiting: AbortController | undefined;
+  #webSocketKey: string | undefined;
+  #upgraded = false;
+  #bodyDone: boolean;
+  #bodyPiped = false;
+  #requestTrailers: readonly string[] = NO_TRAILERS;
+  #headSent = false;
+  #finished = false;
+  #retried = false;
+  #withTrailers = false;
+  #trailers: readonly string[] = NO_TRAILERS;
+
+  constructor(
+    engine: Engine,
+    stream: ServerHttp2Stream,
+    rawHeaders: readonly string[],
+    info: ConnectionInfo,
+  ) {
+    this.#engine = engine;
+    this.#stream = stream;
+    this.#info = info;
+    this.#started = engine.now();
+    this.#bodyDone = stream.endAfterHeaders;
+    engine.connections.add(this);
+    engine.deps.metrics?.onRequest();
+    stream.on('error', () => {});
+    stream.on('aborted', () => stream.close(constants.NGHTTP2_CANCEL));
+    stream.on('close', () => this.#onClose());
+    stream.on('drain', () => this.#exchange?.resume());
+    try {
+      this.#head = parseH2Head(rawHeaders, engine.limits);
+    } catch (error) {
+      this.#refuse(error instanceof HeadError ? error : new HeadError(400, String(error)));
+      return;
+    }
+    this.#decide(this.#head);
+  }
+
+  tick(): void {}
+
+  drain(): void {}
+
+  destroy(_reason: string): void {
+    if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_CANCEL);
+    this.#onClose();
+  }
+
+  #onClose(): void {
+    if (!this.#engine.connections.delete(this)) return;
+    this.#waiting?.abort(
+      new RelayError('bad-request', 'The client reset the request.', { blame: 'client' }),
+    );
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    if (this.#finished) return;
+    this.#finished = true;
+    exchange?.cancel('The client reset the request.');
+    if (!this.#headSent) this.#engine.done('aborted', 0, this.#started);
+  }
+
+  // The request
+
+  #decide(head: H2Head): void {
+    const client = this.#info.trustedProxy
+      ? clientOf(
+          this.#info,
+          lookup(head.headers, 'x-forwarded-for'),
+          lookup(head.headers, 'x-forwarded-proto'),
+          this.#engine.deps.trusted,
+        )
+      : this.#info;
+    this.#request = new PlainRequestHead({
+      method: head.method,
+      target: head.target,
+      authority: head.authority,
+      headers: ['host', head.authority, ...head.headers],
+      secure: client.secure,
+      remoteAddress: client.remoteAddress,
+      upgrade: head.protocol,
+      httpVersion: '2',
+      id: this.#id,
+    });
+    try {
+      const decision = this.#engine.deps.policy.decide(this.#request);
+      if (!(decision instanceof Promise)) {
+        this.#decided(decision);
+        return;
+      }
+      decision.then(
+        (made) => this.#decided(made),
+        (error: unknown) => this.#failed(error),
+      );
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #decided(decision: Decision): void {
+    if (this.#finished || this.#stream.destroyed) return;
+    if (decision.kind === 'respond') {
+      this.#respond(decision.response, 'local');
+      return;
+    }
+    const head = this.#head as H2Head;
+    const trusted = this.#info.trustedProxy;
+    try {
+      this.#route = this.#engine.routes.prepare(decision, {
+        headers: head.headers,
+        connection: [],
+        upgrade: head.protocol,
+        by: {
+          peerAddress: this.#info.remoteAddress,
+          forwardedFor: trusted ? lookup(head.headers, 'x-forwarded-for') : undefined,
+          forwarded: trusted ? lookup(head.headers, 'forwarded') : undefined,
+          secure: (this.#request as RequestHead).secure,
+          authority: head.authority,
+        },
+      });
+    } catch (error) {
+      this.#failed(error);
+      return;
+    }
+    this.#begin(false);
+  }
+
+  #begin(fresh: boolean): void {
+    const head = this.#head as H2Head;
+    const route = this.#route as Route;
+    const upgrade = head.protocol !== undefined;
+    // An upgrade has no body; its DATA frames come after the 101.
+    const length = upgrade || this.#bodyDone ? 0 : head.length === -1 ? -1 : head.length;
+    let framing = '';
+    if (length === -1) framing = 'Transfer-Encoding: chunked\r\n';
+    if (head.protocol === 'websocket') {
+      this.#webSocketKey = randomBytes(16).toString('base64');
+      framing += `Sec-WebSocket-Key: ${this.#webSocketKey}\r\n`;
+    }
+    let exchange: Exchange | undefined;
+    try {
+      exchange = this.#engine.routes.begin(
+        route,
+        this,
+        { method: head.method, length, upgrade },
+        head.target,
+        framing,
+        undefined,
+        this.#repeatable(),
+        fresh,
+      );
+    } catch (error) {
+      this.#failed(error);
+      return;
+    }
+    if (exchange === undefined) {
+      this.#waitForLink(route);
+      return;
+    }
+    this.#exchange = exchange;
+    if (!upgrade) this.#pipeBody();
+  }
+
+  #waitForLink(route: Route): void {
+    const waiting = (this.#waiting = new AbortController());
+    this.#engine.routes.waitForLink(route.decision, waiting.signal).then(
+      () => {
+        if (!this.#finished) this.#begin(true);
+      },
+      (error: unknown) => {
+        if (!this.#finished) this.#failed(error);
+      },
+    );
+  }
+
+  #pipeBody(): void {
+    if (this.#bodyPiped) return;
+    this.#bodyPiped = true;
+    const stream = this.#stream;
+    if (this.#bodyDone) {
+      stream.resume();
+      return;
+    }
+    stream.on('trailers', (headers, _flags, raw?: string[]) => {
+      this.#requestTrailers =
+        raw ?? Object.entries(headers).flatMap(([name, value]) => [name, String(value)]);
+    });
+    stream.on('data', (chunk: Buffer) => {
+      if (this.#exchange?.writeBody(chunk, false) === false) stream.pause();
+    });
+    stream.on('end', () => {
+      if (stream.aborted) return;
+      this.#bodyDone = true;
+      if (this.#upgraded) this.#exchange?.endUpgraded();
+      else this.#exchange?.endBody(this.#requestTrailers, false);
+    });
+  }
+
+  #repeatable(): boolean {
+    const head = this.#head as H2Head;
+    return (
+      (head.method === 'GET' || head.method === 'HEAD' || head.method === 'OPTIONS') &&
+      this.#bodyDone &&
+      head.protocol === undefined
+    );
+  }
+
+  // ResponseSink
+
+  onInformational(head: ResponseHead): void {
+    if (this.#stream.headersSent || this.#stream.destroyed) return;
+    this.#guard(() => this.#stream.additionalHeaders(this.#headers(head)));
+  }
+
+  onHead(head: ResponseHead, body: ResponseBody): void {
+    const bodiless = body === 'none';
+    this.#withTrailers = !bodiless && body !== 'length';
+    this.#send(head.status, this.#headers(head), bodiless);
+  }
+
+  onBody(chunk: Buffer): void {
+    if (!this.#stream.destroyed && !this.#stream.writableEnded) this.#stream.write(chunk);
+  }
+
+  onComplete(trailers: readonly string[]): void {
+    this.#trailers = keptTrailers(trailers);
+    this.#finished = this.#bodyDone;
+    if (!this.#stream.destroyed && !this.#stream.writableEnded) this.#stream.end();
+  }
+
+  flush(): boolean {
+    return !this.#stream.writableNeedDrain;
+  }
+
+  onUpgraded(head: ResponseHead): void {
+    const key = this.#webSocketKey;
+    if (key !== undefined) {
+      const expected = createHash('sha1')
+        .update(key + WEBSOCKET_GUID)
+        .digest('base64');
+      if (lookup(head.headers, 'sec-websocket-accept') !== expected) {
+        this.#exchange?.cancel('The app answered the WebSocket handshake wrongly.');
+        this.#exchange = undefined;
+        this.#failed(
+          new RelayError('upstream-failed', 'The app answered the WebSocket handshake wrongly.', {
+            blame: 'app',
+          }),
+        );
+        return;
+      }
+    }
+    this.#upgraded = true;
+    const headers = this.#headers(head);
+    delete headers['sec-websocket-accept'];
+    this.#send(200, headers, false);
+    this.#pipeBody();
+  }
+
+  onUpgradedEnd(): void {
+    this.#stream.end();
+  }
+
+  onRequestWritable(): void {
+    this.#stream.resume();
+  }
+
+  onRequestRefused(): void {
+    // The response is complete: the client need not send the rest (RFC 9113 section 8.1).
+    this.#exchange = undefined;
+    this.#finished = true;
+    const stream = this.#stream;
+    stream.resume();
+    if (stream.destroyed) return;
+    const stop = (): void => stream.close(constants.NGHTTP2_NO_ERROR);
+    if (stream.writableFinished) stop();
+    else stream.once('finish', stop);
+  }
+
+  onFailed(error: Error | undefined, untouched: boolean, stale: boolean): void {
+    this.#exchange = undefined;
+    if (this.#upgraded && error === undefined) {
+      this.#finished = true;
+      this.#stream.end();
+    } else if (this.#headSent) {
+      this.#finished = true;
+      this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    } else if (untouched && stale && !this.#retried && this.#repeatable()) {
+      this.#retried = true;
+      this.#begin(true);
+    } else {
+      this.#failed(
+        error ??
+          new RelayError('upstream-failed', 'The app closed the connection.', { blame: 'app' }),
+      );
+    }
+  }
+
+  // Answers
+
+  #headers(head: ResponseHead): OutgoingHttpHeaders {
+    const route = this.#route as Route;
+    const pairs = responsePairs(head.headers, head.connection, route.rules);
+    return asHeaders(head.status, pairs);
+  }
+
+  #send(status: number, headers: OutgoingHttpHeaders, endStream: boolean): void {
+    const stream = this.#stream;
+    if (stream.destroyed || stream.headersSent) return;
+    headers[':status'] = status;
+    this.#guard(() => {
+      stream.respond(headers, { endStream, waitForTrailers: this.#withTrailers });
+      if (this.#withTrailers) {
+        stream.once('wantTrailers', () => {
+          if (!stream.destroyed)
+            this.#guard(() => stream.sendTrailers(asHeaders(undefined, this.#trailers)));
+        });
+      }
+      this.#headSent = true;
+      this.#engine.done(this.#route?.decision.kind ?? 'local', status, this.#started);
+    });
+  }
+
+  /** `node:http2` throws for fields it does not send (two Content-Types, say). */
+  #guard(send: () => void): void {
+    try {
+      send();
+    } catch (error) {
+      const exchange = this.#exchange;
+      this.#exchange = undefined;
+      exchange?.cancel('The response cannot be sent over HTTP/2.');
+      this.#finished = true;
+      if (this.#stream.headersSent) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      else {
+        this.#failed(
+          new RelayError('upstream-failed', 'The response of the app cannot be sent over HTTP/2.', {
+            blame: 'app',
+            cause: error,
+          }),
+        );
+      }
+    }
+  }
+
+  #failed(error: unknown): void {
+    const { policy, log } = this.#engine.deps;
+    const known =
+      error instanceof RelayError || (error instanceof Error && error.name === 'TunnelError');
+    if (!known) log.error({ err: error, request: this.#id }, 'request failed unexpectedly');
+    const told = known
+      ? (error as RelayError | TunnelError)
+      : new RelayError('internal', 'The relay failed to handle the request.', { cause: error });
+    if (this.#stream.destroyed) return;
+    this.#respond(
+      policy.failure(this.#request as RequestHead, told, this.#route?.context ?? {}),
+      'failed',
+    );
+  }
+
+  #refuse(error: HeadError): void {
+    this.#respond(this.#engine.deps.policy.badRequest(error.status, error.message), 'malformed');
+  }
+
+  #respond(response: LocalResponse, outcome: 'local' | 'failed' | 'malformed'): void {
+    const stream = this.#stream;
+    this.#finished = true;
+    if (stream.destroyed || stream.headersSent) return;
+    const headers = asHeaders(response.status, response.headers);
+    const body =
+      typeof response.body === 'string' ? Buffer.from(response.body) : Buffer.from(response.body);
+    const none = response.status === 204 || response.status === 304;
+    if (!none) headers['content-length'] = body.length;
+    this.#headSent = true;
+    this.#engine.done(outcome, response.status, this.#started);
+    const bodiless = none || this.#head?.method === 'HEAD';
+    stream.respond(headers, { endStream: bodiless });
+    if (!bodiless) stream.end(body);
+    if (this.#bodyDone) {
+      stream.resume();
+      return;
+    }
+    stream.resume();
+    stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
+  }
+}
+
+function asHeaders(status: number | undefined, pairs: readonly string[]): OutgoingHttpHeaders {
+  const headers = Object.create(null) as OutgoingHttpHeaders;
+  if (status !== undefined) headers[':status'] = status;
+  for (let i = 0; i + 1 < pairs.length; i += 2) {
+    const name = (pairs[i] as string).toLowerCase();
+    const value = pairs[i + 1] as string;
+    const before = headers[name];
+    if (before === undefined) headers[name] = value;
+    else if (Array.isArray(before)) before.push(value);
+    else headers[name] = [String(before), value];
+  }
+  return headers;
+}
