@@ -1,4 +1,3 @@
-import { constants } from 'node:http2';
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 
 import type { TunnelError } from '../errors.ts';
@@ -25,8 +24,8 @@ export function acceptGrpc(
     close: (error) => {
       trailers = trailersOf(error);
       stream.end();
-      // The dialler's half stays open otherwise: it has no reason to end it first.
-      stream.once('finish', () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)));
+      // No reset here: it would overtake the trailers. A dialler ends its half when
+      // they arrive; for one that does not, the transport ends the session.
     },
     reason: () => undefined,
   });
