@@ -75,6 +75,8 @@ async function openSocket(options: DialOptions): Promise<Duplex> {
   const socket = tlsConnect({
     socket: raw,
     ALPNProtocols: ['h2'],
+    // The name that the certificate must have; SNI (RFC 6066) allows no addresses.
+    host,
     ...(isIp(host) ? {} : { servername: host }),
     ...(ca === undefined ? {} : { ca: await withSystemRoots(ca) }),
   });
