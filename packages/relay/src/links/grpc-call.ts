@@ -12,6 +12,10 @@ import { GrpcStatus, statusTrailers, type GrpcStatusCode } from './grpc-status.t
 /** Requests of health and reflection are tiny. */
 const MAX_MESSAGE_BYTES = 16 * 1024;
 const PREFIX_BYTES = 5;
+/** How long a caller may keep its half open after the answer. */
+const LINGER_MS = 5_000;
+/** Silence after which a call ends. */
+const IDLE_MS = 60_000;
 
 /** A failure of the caller's that has a gRPC status. */
 export class CallError extends Error {
@@ -35,6 +39,9 @@ export class GrpcCall {
   constructor(stream: ServerHttp2Stream) {
     this.#stream = stream;
     stream.on('error', () => {});
+    stream.setTimeout(IDLE_MS, () =>
+      this.end(GrpcStatus.deadlineExceeded, `Nothing was asked for ${IDLE_MS / 1000} s.`),
+    );
     stream.on('wantTrailers', () => stream.sendTrailers(this.#trailers));
     stream.respond(
       { ':status': 200, 'content-type': 'application/grpc' },
@@ -46,6 +53,11 @@ export class GrpcCall {
     return this.#stream.destroyed || this.#stream.writableEnded;
   }
 
+  /** The answer may take as long as it likes: the caller waits for something to happen. */
+  keepOpen(): void {
+    this.#stream.setTimeout(0);
+  }
+
   /** Runs once, when the call is over for whatever reason. */
   onEnd(listener: () => void): void {
     this.#stream.once('close', listener);
@@ -54,7 +66,9 @@ export class GrpcCall {
   /** Throws CallError for what is not a message. */
   async *messages<Desc extends DescMessage>(schema: Desc): AsyncGenerator<MessageShape<Desc>> {
     let held: Buffer = Buffer.alloc(0);
-    for await (const chunk of this.#stream as AsyncIterable<Buffer>) {
+    // Leaving the loop early must not destroy the stream: the answer is still to be sent.
+    const chunks = this.#stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+    for await (const chunk of chunks) {
       held = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
       for (;;) {
         if (held.length < PREFIX_BYTES) break;
@@ -93,8 +107,11 @@ export class GrpcCall {
     this.#trailers = statusTrailers(status, message);
     const stream = this.#stream;
     stream.end();
-    // The caller's half may still be open: it has no reason to end it after an error.
-    stream.once('finish', () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)));
+    stream.resume();
+    // A reset would overtake the trailers, so the caller gets time to end its half.
+    const late = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), LINGER_MS);
+    late.unref();
+    stream.once('close', () => clearTimeout(late));
   }
 }
 

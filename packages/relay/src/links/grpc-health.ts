@@ -60,6 +60,7 @@ export function grpcHealth(services: readonly string[]): GrpcHealth {
       watchers.add(watcher);
       call.onEnd(() => watchers.delete(watcher));
       watcher.service = await request(call);
+      call.keepOpen();
       call.send(HealthCheckResponseSchema, { status: statusOf(watcher.service) });
     },
     stop() {
