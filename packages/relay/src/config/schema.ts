@@ -119,14 +119,10 @@ const log = z.strictObject({
 const metrics = z
   .strictObject({
     enabled: z.boolean().default(true).describe('Serve Prometheus metrics at /metrics.'),
-    token: z
-      .string()
-      .min(16)
-      .optional()
-      .meta({
-        secret: true,
-        description: 'Bearer token for /metrics. Without one only loopback peers may read them.',
-      }),
+    token: z.string().min(16).optional().meta({
+      secret: true,
+      description: 'Bearer token for /metrics. Without one only loopback peers may read them.',
+    }),
     tokenFile: z
       .string()
       .optional()
