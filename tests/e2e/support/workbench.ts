@@ -1,3 +1,4 @@
+/// <reference lib="dom" />
 import assert from 'node:assert/strict';
 import type { Locator, Page } from 'playwright-core';
 

@@ -26,6 +26,8 @@ export interface LocalDriverOptions {
   readonly editor: string;
   /** The agent's bundle, `burrow-agent.mjs`. */
   readonly agent: string;
+  /** More environment for the agent, e.g. a CA file for this relay's certificate. */
+  readonly agentEnv?: Readonly<Record<string, string>>;
   /** Told what the workloads' processes do; nothing in it is secret. */
   readonly onReport?: (workspace: string, report: SupervisorReport) => void;
 }
@@ -102,6 +104,7 @@ export function localDriver(options: LocalDriverOptions): Driver {
             args: [options.agent],
             env: {
               ...base,
+              ...options.agentEnv,
               BURROW_RELAY_URL: request.relayUrl,
               BURROW_AGENT_TOKEN: request.agentToken,
             },
