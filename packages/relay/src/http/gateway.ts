@@ -70,7 +70,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     closed = true;
     draining = true;
     clearInterval(timer);
-    for (const connection of [...connections]) connection.destroy('The relay is stopping.');
+    for (const connection of connections) connection.destroy('The relay is stopping.');
     pool.close();
     wake?.();
   };
@@ -82,7 +82,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
         socket.destroy();
         return;
       }
-      // eslint-disable-next-line no-new -- it lives as long as its socket
+      // It lives as long as its socket.
       new H1Front(engine, socket, info, head);
     },
     handleStream(stream, rawHeaders, info) {
@@ -96,7 +96,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     async drain(graceMs) {
       if (closed) return;
       draining = true;
-      for (const connection of [...connections]) connection.drain();
+      for (const connection of connections) connection.drain();
       if (connections.size > 0 && graceMs > 0) {
         await new Promise<void>((resolve) => {
           const bound = setTimeout(resolve, graceMs);

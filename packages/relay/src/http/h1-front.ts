@@ -557,8 +557,6 @@ export class H1Front implements ResponseSink, FrontConnection {
       route.bucket,
       route.rules,
     );
-    this.#engine.done(route.decision.kind, head.status, this.#started);
-    if (this.#engine.debug) this.#logRequest(head.status);
   }
 
   onBody(chunk: Buffer, raw: boolean): void {
@@ -583,6 +581,10 @@ export class H1Front implements ResponseSink, FrontConnection {
     const socket = this.#socket;
     const head = this.#outHead;
     const body = this.#outBody;
+    if (head !== '') {
+      this.#engine.done((this.#route as Route).decision.kind, this.#status, this.#started);
+      if (this.#engine.debug) this.#logRequest(this.#status);
+    }
     if (body.length === 0) {
       if (head !== '') {
         this.#outHead = '';
@@ -622,8 +624,7 @@ export class H1Front implements ResponseSink, FrontConnection {
     this.#headSent = this.#responseDone = true;
     const route = this.#route as Route;
     this.#outHead = interimHeadText(head, route.rules);
-    this.#engine.done(route.decision.kind, 101, this.#started);
-    if (this.#engine.debug) this.#logRequest(101);
+    this.flush();
     const held = this.#held;
     this.#held = undefined;
     if (held !== undefined) this.#onData(held);
@@ -660,6 +661,12 @@ export class H1Front implements ResponseSink, FrontConnection {
     const route = this.#route as Route;
     if (this.#responseDone) {
       this.onRequestRefused();
+    } else if (this.#headSent && this.#outHead !== '') {
+      // The fault came in the same bytes as the head: nothing is written yet.
+      this.#outHead = '';
+      this.#outBody = [];
+      this.#headSent = false;
+      this.#failed(error ?? new Error('The app closed the connection.'), route);
     } else if (this.#headSent) {
       this.#cut();
     } else if (

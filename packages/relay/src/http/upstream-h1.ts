@@ -375,7 +375,12 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
    */
   #complete(trailers: readonly string[], more: boolean): void {
     const sink = this.#sink as ResponseSink;
-    if (more) this.#keepAlive = false;
+    if (more) {
+      // To another client that would be a broken response, or another one. Only
+      // a body sent to HEAD against the rules is common and harmless.
+      if (!this.#headRequest) throw new HeadError(502, 'The app sent more than its response.');
+      this.#keepAlive = false;
+    }
     if (!this.#requestDone && !this.#ended && this.#keepAlive) {
       this.#state = REQUEST_LEFT;
       sink.onComplete(trailers);

@@ -160,7 +160,7 @@ export class UpstreamPool {
       while (bucket.idle[0] !== undefined && bucket.idle[0].idleSince <= oldest) {
         bucket.idle[0].close();
       }
-      for (const session of [...bucket.sessions]) session.sweep(oldest);
+      for (const session of bucket.sessions.slice()) session.sweep(oldest);
       if (bucket.idle.length === 0 && bucket.sessions.length === 0) {
         this.#active.delete(bucket);
       }
@@ -170,8 +170,8 @@ export class UpstreamPool {
   close(): void {
     this.#closed = true;
     for (const bucket of this.#active) {
-      for (const upstream of [...bucket.idle]) upstream.close();
-      for (const session of [...bucket.sessions]) session.close();
+      for (const upstream of bucket.idle.slice()) upstream.close();
+      for (const session of bucket.sessions.slice()) session.close();
     }
     this.#buckets.clear();
     this.#active.clear();
