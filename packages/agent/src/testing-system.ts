@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import {
   createServer as createHttp2Server,
   createSecureServer,
@@ -30,6 +30,7 @@ import { WebSocketServer } from 'ws';
 export const TOKEN = `burrow_agt_${'x'.repeat(43)}`;
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'burrow-agent-'));
+chmodSync(folder, 0o755); // for the test that runs it as somebody else
 const bundle = join(folder, 'burrow-agent.mjs');
 /** Node 20, the oldest that must run the agent. */
 export const oldest = process.env.BURROW_TEST_NODE20 ?? '/usr/bin/node';
@@ -167,15 +168,24 @@ export interface Running {
 export function startAgent(
   t: TestContext,
   port: number,
-  options: { node?: string; env?: NodeJS.ProcessEnv; args?: string[] } = {},
+  options: {
+    node?: string;
+    nodeArgs?: string[];
+    env?: NodeJS.ProcessEnv;
+    args?: string[];
+    uid?: number;
+  } = {},
 ): Running {
-  const child = spawn(options.node ?? process.execPath, [bundle, ...(options.args ?? [])], {
+  const args = [...(options.nodeArgs ?? []), bundle, ...(options.args ?? [])];
+  const child = spawn(options.node ?? process.execPath, args, {
     env: {
       PATH: process.env.PATH,
       BURROW_RELAY_URL: `http://127.0.0.1:${port}`,
       BURROW_AGENT_TOKEN: TOKEN,
       ...options.env,
     },
+    cwd: '/',
+    ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let text = '';
