@@ -2,9 +2,10 @@ import type { Auth } from './auth.ts';
 import type { Principal } from './principal.ts';
 
 /**
- * A way to sign in. The sign-in page shows every provider; each ends in a
- * Principal, for which the routes make a session. Adding one (an OpenID Connect
- * issuer, say) touches nothing but the list given to `authRoutes`.
+ * A way to sign in. Each ends in a Principal, for which the routes make a session;
+ * sessions, tokens and hand-over do not know how the person proved who they are.
+ * The routes serve form providers; those that redirect get a callback route with
+ * the first of them.
  */
 export type SignInProvider = FormProvider | RedirectProvider;
 

@@ -20,7 +20,7 @@ import { isSecret } from './secrets.ts';
 export interface AuthRoutesDeps {
   readonly auth: Auth;
   readonly directory: WorkspaceDirectory;
-  /** Which workspace an app host (authority in lower case) belongs to; see `http/policy/app-authority.ts`. */
+  /** Which workspace an app host (authority in lower case) belongs to; undefined: it is none. */
   readonly workspaceOfHost: (authority: string, secure: boolean) => string | undefined;
   /** E.g. `localhost`. */
   readonly domain: string;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { newSecret } from '../../auth/secrets.ts';
 import {
   headerOf,
   policyWorld,
@@ -193,5 +194,32 @@ test('another page cannot sign a person out', async () => {
     const { response, after } = await signOut(origin);
     assert.equal(response.status, 403);
     assert.equal(after, 'app');
+  }
+});
+
+test('going back to a used callback leads to the app, not to an error', async () => {
+  const world = await policyWorld();
+  const cookie = await world.appCookie(world.owner, HOST);
+  const response = await callback(world, newSecret(), cookie);
+  assert.equal(response.status, 303);
+  assert.equal(headerOf(response, 'location'), '/');
+});
+
+test('no answer of the gate repeats a code, a cookie or a token', async () => {
+  const world = await policyWorld();
+  const secret = newSecret();
+  for (const accept of ['text/html', '*/*']) {
+    for (const over of [
+      { target: `/.burrow/callback?code=${secret}` },
+      { target: `/.burrow/${secret}` },
+      { headers: { cookie: `__Host-burrow_app=${secret}; __Secure-burrow_nonce=${secret}` } },
+      { headers: { 'burrow-authorization': `Bearer burrow_pat_${secret}` } },
+      { headers: { authorization: `Bearer ${secret}` } },
+    ]) {
+      const response = responseOf(
+        await world.policy.decide(requestHead({ ...over, headers: { accept, ...over.headers } })),
+      );
+      assert.equal(JSON.stringify([response.headers, response.body]).includes(secret), false);
+    }
   }
 });

@@ -69,7 +69,11 @@ async function finishHandOver(
 ): Promise<LocalResponse> {
   const nonces = cookieValues(head.get('cookie'), 'nonce', head.secure);
   const again = `Open ${host.origin}/ again.`;
+  // The back button leads here again, long after it worked.
+  const isSignedIn = async (): Promise<boolean> =>
+    (await readAppSession(auth, head, host.authority)) !== undefined;
   if (nonces.length === 0) {
+    if (await isSignedIn()) return redirect(303, '/');
     return errorResponse(head, {
       code: 'unauthenticated',
       title: 'Signing in did not finish',
@@ -79,6 +83,7 @@ async function finishHandOver(
   }
   const redeemed = await auth.handOver.redeem({ code, host: host.authority, nonces });
   if (redeemed.kind === 'unknown') {
+    if (await isSignedIn()) return redirect(303, '/');
     return errorResponse(head, {
       code: 'unauthenticated',
       title: 'Signing in did not finish',

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { parseHost } from './host.ts';
 
 const names = { domain: 'burrow.test', publicHosts: ['relay.example.org'] };
@@ -82,3 +83,34 @@ for (const [authority, loopback] of [
     assert.equal(parseHost(authority, false, names).loopback, loopback);
   });
 }
+
+test('whatever counts as an app is below the domain, as browsers parse it', () => {
+  const part = fc.constantFrom(
+    'demo',
+    '3000-demo',
+    '.',
+    'burrow.test',
+    ':',
+    '80',
+    '@',
+    '/',
+    '-',
+    '[',
+    ']',
+    '%',
+    'a',
+  );
+  fc.assert(
+    fc.property(
+      fc.array(part).map((parts) => parts.join('')),
+      (authority) => {
+        const host = parseHost(authority, true, names);
+        if (host.place.kind !== 'app') return;
+        const url = new URL(`https://${authority}/`);
+        assert.equal(url.host, host.authority);
+        assert.ok(url.hostname.endsWith('.burrow.test'));
+      },
+    ),
+    { numRuns: 2000 },
+  );
+});
