@@ -11,12 +11,12 @@ import { createRelay, type Relay } from './relay.ts';
 interface Booted {
   readonly relay: Relay;
   readonly lines: string[];
-  get(
+  readonly get: (
     path: string,
     headers?: Record<string, string>,
     method?: string,
     body?: unknown,
-  ): Promise<Answer>;
+  ) => Promise<Answer>;
 }
 
 interface Answer {
@@ -43,7 +43,7 @@ async function boot(t: TestContext, flags: Record<string, unknown> = {}): Promis
     rmSync(dataDir, { recursive: true, force: true });
   });
   await relay.start();
-  const get: Booted['get'] = (path, headers = {}, method = 'GET', body = undefined) =>
+  const get: Booted['get'] = (path, headers = {}, method = 'GET', body?: unknown) =>
     new Promise((resolve, reject) => {
       const json = body === undefined ? undefined : JSON.stringify(body);
       const request = http.request(

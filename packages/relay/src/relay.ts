@@ -20,6 +20,7 @@ import { parseHost } from './http/policy/host.ts';
 import { grpcEndpoint, isGrpc } from './links/grpc-endpoint.ts';
 import { createLinks } from './links/links.ts';
 import { websocketEndpoint } from './links/websocket-endpoint.ts';
+import { clientOf } from './listen/forwarded.ts';
 import { createListener } from './listen/listener.ts';
 import { createLogger, type RelayLogger } from './observe/logger.ts';
 import { createMetrics } from './observe/metrics.ts';
@@ -222,9 +223,10 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
           hosts,
         );
         // On an app's host every path belongs to the app, gRPC too.
-        if (place.kind !== 'app' && isGrpc(headers))
-          grpc.handle(stream, headers, info.remoteAddress);
-        else gateway.handleStream(stream, rawHeaders, info);
+        if (place.kind !== 'app' && isGrpc(headers)) {
+          const client = clientOf(info, oneLine(headers['x-forwarded-for']), undefined, trusted);
+          grpc.handle(stream, headers, client.remoteAddress);
+        } else gateway.handleStream(stream, rawHeaders, info);
       },
     });
     teardown.add('port', () => listener.close());
@@ -296,6 +298,10 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     };
     return relay;
   }
+}
+
+function oneLine(field: string | string[] | undefined): string | undefined {
+  return Array.isArray(field) ? field.join(',') : field;
 }
 
 function tlsFiles(config: Config): { certFile: string; keyFile: string } | undefined {

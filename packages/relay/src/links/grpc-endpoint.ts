@@ -38,8 +38,8 @@ export function grpcEndpoint(links: Links, log: LinksLog): GrpcEndpoint {
   );
   const reflect = grpcReflection(FILES);
   const methods = new Map<string, (call: GrpcCall) => Promise<void>>([
-    ['/grpc.health.v1.Health/Check', health.check],
-    ['/grpc.health.v1.Health/Watch', health.watch],
+    ['/grpc.health.v1.Health/Check', (call) => health.check(call)],
+    ['/grpc.health.v1.Health/Watch', (call) => health.watch(call)],
     ['/grpc.reflection.v1.ServerReflection/ServerReflectionInfo', reflect],
     ['/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo', reflect],
   ]);
@@ -95,7 +95,7 @@ export function grpcEndpoint(links: Links, log: LinksLog): GrpcEndpoint {
       }
       void run(stream, method);
     },
-    setServing: health.setServing,
-    stop: health.stop,
+    setServing: (serving) => health.setServing(serving),
+    stop: () => health.stop(),
   };
 }

@@ -191,8 +191,8 @@ export function createLinks(options: LinksOptions): Links {
     handshake: { revoked: string | undefined },
   ): Promise<void> {
     const { agentId } = agent;
-    let link: Link | undefined;
-    let ended: TunnelError | undefined;
+    /** What the handler learns: it is made before the link. */
+    const known: { link?: Link; ended?: boolean } = {};
     const accepted = await incoming.accept({
       helloTimeoutMs: limits.helloTimeoutMs,
       // Agents accept channels and never open them.
@@ -212,16 +212,16 @@ export function createLinks(options: LinksOptions): Links {
       handler: {
         onChannel: (channel) => channel.reset('not-allowed', 'Agents do not open channels.'),
         onDrain: (deadlineMs, reason) =>
-          log.info({ agentId, link: link?.id, deadlineMs, reason }, 'agent drains a link'),
+          log.info({ agentId, link: known.link?.id, deadlineMs, reason }, 'agent drains a link'),
         onClose: (error) => {
-          ended = error;
-          if (link !== undefined) closed(agentId, link, error);
+          known.ended = true;
+          if (known.link !== undefined) closed(agentId, known.link, error);
         },
       },
     });
-    if (accepted === undefined) return;
-    if (ended !== undefined) return;
-    link = accepted.link;
+    if (accepted === undefined || known.ended === true) return;
+    const { link } = accepted;
+    known.link = link;
     added(incoming, agent, accepted.hello, link);
     // Either may have come between Welcome and now.
     if (handshake.revoked !== undefined)

@@ -88,6 +88,6 @@ function ipv6(bytes: Buffer): string {
   );
   // The URL parser writes the shortest form (RFC 5952).
   const text = new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
-  const mapped = /^::ffff:/.test(text) ? bytes.subarray(12).join('.') : undefined;
+  const mapped = text.startsWith('::ffff:') ? bytes.subarray(12).join('.') : undefined;
   return mapped ?? text;
 }

@@ -23,7 +23,7 @@ export function prettyLine(line: string, colours: boolean): string {
   const fields = Object.entries(record)
     .filter(([key]) => !HIDDEN.has(key))
     .map(([key, value]) => `${paint(90, `${key}=`)}${show(value)}`);
-  return `${paint(90, time)} ${paint(colour, level.padEnd(5))} ${plain(String(record['msg'] ?? ''))}${fields.length === 0 ? '' : ` ${fields.join(' ')}`}\n`;
+  return `${paint(90, time)} ${paint(colour, level.padEnd(5))} ${plain(typeof record['msg'] === 'string' ? record['msg'] : '')}${fields.length === 0 ? '' : ` ${fields.join(' ')}`}\n`;
 }
 
 function show(value: unknown): string {
