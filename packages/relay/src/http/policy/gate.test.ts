@@ -370,6 +370,16 @@ const WITHOUT: readonly Row[] = [
     'control',
   ],
   [
+    'an agent’s WebSocket over plain http',
+    {
+      secure: false,
+      authority: '10.0.0.7:8080',
+      target: '/burrow.tunnel.v1.TunnelService/Connect',
+      upgrade: 'websocket',
+    },
+    'control',
+  ],
+  [
     'a probe’s path on an app over plain http',
     { secure: false, target: '/readyz' },
     '403 insecure',

@@ -24,13 +24,18 @@ export interface GatePolicyOptions extends HostNames {
   /** ms since the epoch. */
   readonly clock?: { now(): number };
   /**
-   * Paths of the control host that are answered without TLS under any name:
-   * probes of a balancer or kubelet, which carry no secret.
+   * Paths of the control host that are answered without TLS under any of its names:
+   * probes, and links over WebSocket (which carry an agent's token, as over gRPC).
    */
   readonly plainPaths?: readonly string[];
 }
 
-const PLAIN_PATHS = ['/healthz', '/livez', '/readyz', '/metrics'] as const;
+const PLAIN_PATHS = [
+  '/healthz',
+  '/readyz',
+  '/metrics',
+  '/burrow.tunnel.v1.TunnelService/Connect',
+] as const;
 
 /** How long (ms) the engine may reuse a decision: expiry and changed workspaces are felt within it. */
 const REUSE_MS = 1000;
