@@ -63,6 +63,9 @@ class WorkerDriver implements Driver {
   async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
     try {
       await connection.executeQuery(CompiledQuery.raw('rollback'));
+    } catch (error) {
+      // A full disk makes SQLite roll back by itself; the first error is the one to tell.
+      if (!/no transaction is active/.test(String(error))) throw error;
     } finally {
       this.#gate.leave(connection);
     }

@@ -42,7 +42,7 @@ export class WorkerClient {
 
   private constructor(worker: Worker) {
     this.#worker = worker;
-    this.#exit = once(worker, 'exit');
+    this.#exit = new Promise((resolve) => worker.once('exit', resolve));
     worker.on('message', (message: FromWorker) => {
       if (message.kind === 'results') for (const result of message.results) this.#settle(result);
     });
