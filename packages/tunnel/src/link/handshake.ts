@@ -2,13 +2,7 @@ import { TunnelError } from '../errors.ts';
 import type { Frame } from '../gen/burrow/tunnel/v1/tunnel_pb.js';
 import { HELLO_TIMEOUT_MS, MIN_REVISION, REVISION } from '../limits.ts';
 import type { Transport } from '../transport.ts';
-import type {
-  AcceptedLink,
-  AcceptOptions,
-  DialledLink,
-  DialOptions,
-  LinkHandler,
-} from '../types.ts';
+import type { AcceptedLink, AcceptOptions, DialledLink, DialOptions } from '../types.ts';
 import { helloFromWire, welcomeFromWire } from '../wire/messages.ts';
 import { LinkCore } from './link.ts';
 
@@ -22,16 +16,13 @@ export function greetAsDialler(
 ): Promise<DialledLink> {
   const { hello, handler, signal } = options;
   return new Promise((resolve, reject) => {
-    let established = false;
-    const guarded = guard(
-      handler,
-      () => established,
-      (error) => {
+    const link = new LinkCore(transport, {
+      dialler: true,
+      onRefused: (error) => {
         signal.removeEventListener('abort', onAbort);
         reject(error);
       },
-    );
-    const link = new LinkCore(transport, { dialler: true, handler: guarded });
+    });
     const onAbort = (): void => {
       reject(signal.reason);
       link.close(new TunnelError('cancelled', 'Dialling was given up.', { cause: signal.reason }));
@@ -48,8 +39,7 @@ export function greetAsDialler(
           );
         }
         signal.removeEventListener('abort', onAbort);
-        established = true;
-        link.established(welcome);
+        link.established(handler, welcome);
         resolve({ link, welcome });
       },
       {
@@ -79,18 +69,12 @@ export function greetAsAcceptor(
   options: AcceptOptions,
 ): Promise<AcceptedLink | undefined> {
   return new Promise((resolve) => {
-    let established = false;
-    const guarded = guard(
-      options.handler,
-      () => established,
-      () => {
+    const link = new LinkCore(transport, {
+      dialler: false,
+      onRefused: () => {
         clearTimeout(timer);
         resolve(undefined);
       },
-    );
-    const link = new LinkCore(transport, {
-      dialler: false,
-      handler: guarded,
       ...(options.maxOpensPerSecond === undefined
         ? {}
         : { maxOpensPerSecond: options.maxOpensPerSecond }),
@@ -120,8 +104,7 @@ export function greetAsAcceptor(
         }
         const welcome = await options.welcome(hello);
         if (core.closed) return;
-        established = true;
-        core.established(welcome, {
+        core.established(options.handler, welcome, {
           case: 'welcome',
           value: { ...welcome, revision, capabilities: [...CAPABILITIES] },
         });
@@ -135,19 +118,6 @@ export function greetAsAcceptor(
       }
     }
   });
-}
-
-/** Before the greeting is over, the user of the link hears nothing of it. */
-function guard(
-  handler: LinkHandler,
-  established: () => boolean,
-  onEarlyEnd: (error: TunnelError) => void,
-): LinkHandler {
-  return {
-    onChannel: (channel) => handler.onChannel(channel),
-    onDrain: (deadlineMs, reason) => handler.onDrain?.(deadlineMs, reason),
-    onClose: (error) => (established() ? handler.onClose(error) : onEarlyEnd(error)),
-  };
 }
 
 function unexpected(wanted: string, got: Frame['kind']): TunnelError {

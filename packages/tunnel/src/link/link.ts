@@ -40,7 +40,8 @@ import { Scheduler } from './scheduler.ts';
 export interface LinkOptions {
   /** The dialler's channel numbers are odd, the acceptor's even. */
   readonly dialler: boolean;
-  readonly handler: LinkHandler;
+  /** The link ended before its greeting was over; the user of the link hears nothing of it. */
+  readonly onRefused: (error: TunnelError) => void;
   readonly maxChannels?: number;
   readonly maxOpensPerSecond?: number;
 }
@@ -58,7 +59,8 @@ const batch = new Batch();
 export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
   readonly id = randomBytes(6).toString('hex');
   readonly #transport: Transport;
-  readonly #handler: LinkHandler;
+  #handler: LinkHandler | undefined;
+  #onRefused: ((error: TunnelError) => void) | undefined;
   readonly #decoder: FrameDecoder;
   readonly #endpoints = new Map<number, Endpoint>();
   readonly #scheduler = new Scheduler<Endpoint>();
@@ -66,8 +68,9 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
   readonly #opens: OpenRate;
   readonly #maxChannels: number;
   #control: FrameKind[] = [];
-  #creditNow = new Set<Endpoint>();
-  #creditLater = new Set<Endpoint>();
+  /** Made when first needed, as is the pacer: most links idle. */
+  #creditNow: Set<Endpoint> | undefined;
+  #creditLater: Set<Endpoint> | undefined;
   #creditTimer: NodeJS.Timeout | undefined;
   #pacer: Pacer | undefined;
   #greeting: ((kind: Frame['kind']) => void) | undefined;
@@ -89,7 +92,7 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
 
   constructor(transport: Transport, options: LinkOptions) {
     this.#transport = transport;
-    this.#handler = options.handler;
+    this.#onRefused = options.onRefused;
     this.#maxChannels = options.maxChannels ?? DEFAULT_MAX_CHANNELS;
     this.#opens = new OpenRate(options.maxOpensPerSecond ?? Infinity);
     this.#nextOwn = options.dialler ? 1 : 2;
@@ -183,8 +186,14 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
     if (frame !== undefined) this.#queue(frame);
   }
 
-  established(times: { pingAfterMs: number; pongWithinMs: number }, welcome?: FrameKind): void {
+  established(
+    handler: LinkHandler,
+    times: { pingAfterMs: number; pongWithinMs: number },
+    welcome?: FrameKind,
+  ): void {
     if (this.#closed) return;
+    this.#handler = handler;
+    this.#onRefused = undefined;
     this.#greeting = undefined;
     this.#pingAfterMs = times.pingAfterMs || PING_AFTER_MS;
     this.#pongWithinMs = times.pongWithinMs || PONG_WITHIN_MS;
@@ -242,14 +251,14 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
 
   sendCreditNow(endpoint: Endpoint): void {
     if (this.#closed) return;
-    this.#creditNow.add(endpoint);
+    (this.#creditNow ??= new Set()).add(endpoint);
     // Who receives needs the round trip, to know how far its windows should grow.
     if (this.#rtt.due(this.#heardAt)) this.#ping(this.#heardAt);
     this.#schedule();
   }
 
   sendCreditLater(endpoint: Endpoint): void {
-    this.#creditLater.add(endpoint);
+    (this.#creditLater ??= new Set()).add(endpoint);
     if (this.#creditTimer !== undefined || this.#closed) return;
     this.#creditTimer = setTimeout(this.#sendLateCredits, IDLE_CREDIT_MS).unref();
   }
@@ -261,8 +270,8 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
   forget(endpoint: Endpoint): void {
     this.#endpoints.delete(endpoint.number);
     this.#scheduler.remove(endpoint);
-    this.#creditNow.delete(endpoint);
-    this.#creditLater.delete(endpoint);
+    this.#creditNow?.delete(endpoint);
+    this.#creditLater?.delete(endpoint);
   }
 
   onStall(): void {
@@ -308,9 +317,9 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
       this.#control = [];
       for (const frame of frames) batch.control(frame);
     }
-    if (this.#creditNow.size > 0) {
+    if (this.#creditNow !== undefined && this.#creditNow.size > 0) {
       for (const endpoint of this.#creditNow) {
-        this.#creditLater.delete(endpoint);
+        this.#creditLater?.delete(endpoint);
         endpoint.emitCredit(batch);
       }
       this.#creditNow.clear();
@@ -362,7 +371,8 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
 
   readonly #sendLateCredits = (): void => {
     this.#creditTimer = undefined;
-    for (const endpoint of this.#creditLater) this.#creditNow.add(endpoint);
+    if (this.#creditLater === undefined) return;
+    for (const endpoint of this.#creditLater) (this.#creditNow ??= new Set()).add(endpoint);
     this.#creditLater.clear();
     this.#schedule();
   };
@@ -379,7 +389,7 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
     this.#sending = false;
     if (
       this.#control.length > 0 ||
-      this.#creditNow.size > 0 ||
+      (this.#creditNow?.size ?? 0) > 0 ||
       this.#scheduler.hasInteractive ||
       this.#scheduler.hasBulk
     ) {
@@ -441,7 +451,7 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
         return this.#endpoint(kind.value.channel)?.onReset(errorFromReset(kind.value));
       case 'drain':
         this.#draining = true;
-        return this.#handler.onDrain?.(kind.value.deadlineMs, kind.value.reason);
+        return this.#handler?.onDrain?.(kind.value.deadlineMs, kind.value.reason);
       case 'hello':
       case 'welcome':
         throw new TunnelError('protocol-error', 'The peer greeted twice.');
@@ -529,7 +539,7 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
       safeNumber(open.initialWindow),
     );
     this.#endpoints.set(number, channel);
-    this.#handler.onChannel(channel);
+    this.#handler?.onChannel(channel);
   }
 
   // ---- end -------------------------------------------------------------------
@@ -555,12 +565,15 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
     unwatch(this);
     clearTimeout(this.#creditTimer);
     this.#control = [];
-    this.#creditNow.clear();
-    this.#creditLater.clear();
+    this.#creditNow?.clear();
+    this.#creditLater?.clear();
     const endpoints = [...this.#endpoints.values()];
     this.#endpoints.clear();
     for (const endpoint of endpoints) endpoint.onLinkLost(error);
-    this.#handler.onClose(error);
+    const refused = this.#onRefused;
+    this.#onRefused = undefined;
+    if (refused !== undefined) refused(error);
+    else this.#handler?.onClose(error);
   }
 }
 
