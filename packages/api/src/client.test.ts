@@ -12,9 +12,9 @@ interface Sent {
 
 function answering(status: number, body: unknown) {
   const sent: Sent[] = [];
-  const fake = async (url: string | URL | Request, init: RequestInit = {}) => {
+  const fake = async (url: string, init: RequestInit = {}) => {
     sent.push({
-      url: String(url),
+      url,
       method: init.method ?? 'GET',
       headers: init.headers as Record<string, string>,
       body: init.body === undefined ? undefined : JSON.parse(init.body as string),
@@ -27,7 +27,7 @@ function answering(status: number, body: unknown) {
   const client = createClient({
     baseUrl: 'http://relay.test/',
     token: 'burrow_pat_x',
-    fetch: fake as typeof fetch,
+    fetch: fake as unknown as typeof fetch,
   });
   return { client, sent };
 }

@@ -41,6 +41,8 @@ function open(): DatabaseSync {
     db.exec('PRAGMA foreign_keys = ON');
     if (options.maxPages !== undefined) db.exec(`PRAGMA max_page_count = ${options.maxPages}`);
     if (options.exclusive) db.exec('BEGIN EXCLUSIVE; COMMIT');
+    // A write that changes nothing: a full disk is met here, not in the middle of the work.
+    db.exec('PRAGMA user_version = 0');
     const found = db.prepare('PRAGMA quick_check(1)').get() as { quick_check?: string };
     if (found.quick_check !== 'ok') {
       // 11 is SQLITE_CORRUPT.
