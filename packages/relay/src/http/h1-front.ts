@@ -72,7 +72,6 @@ export class H1Front implements ResponseSink, FrontConnection {
   #line: RequestLine | undefined;
   #route: Route | undefined;
   #exchange: Exchange | undefined;
-  #exchangeStarted = false;
   #retried = false;
   #started = 0;
   #status = 0;
@@ -268,7 +267,6 @@ export class H1Front implements ResponseSink, FrontConnection {
     this.#deadline = NEVER;
     this.#status = 0;
     this.#retried = false;
-    this.#exchangeStarted = false;
     this.#headSent = this.#responseDone = this.#refused = this.#bodySeen = false;
     this.#bodyLeft = fields.length;
     this.#bodyDone = fields.length === 0;
@@ -399,7 +397,6 @@ export class H1Front implements ResponseSink, FrontConnection {
       const take = Math.min(fields.length, held.length);
       first = held.subarray(0, take);
     }
-    this.#exchangeStarted = true;
     let exchange: Exchange | undefined;
     try {
       exchange = this.#engine.routes.begin(

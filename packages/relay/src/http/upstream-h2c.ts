@@ -161,12 +161,8 @@ class H2cExchange implements Exchange {
         head.status === 204 || head.status === 304 || stream.sentHeaders[':method'] === 'HEAD';
       this.#sink?.onHead(head, none ? 'none' : head.framing === 'length' ? 'length' : 'chunked');
       this.#sink?.flush();
-    });
-    stream.on('data', (chunk: Buffer) => {
-      const current = this.#sink;
-      if (current === undefined) return;
-      current.onBody(chunk, false);
-      if (!current.flush()) stream.pause();
+      // Not before: node:http2 announces the head a tick later than it gives out data.
+      stream.on('data', (chunk: Buffer) => this.#onData(chunk));
     });
     stream.on('trailers', (headers, _flags, raw?: string[]) => {
       this.#trailers = keptTrailers(raw ?? flatten(headers));
@@ -203,6 +199,13 @@ class H2cExchange implements Exchange {
   cancel(_reason: string): void {
     this.#sink = undefined;
     this.#stream.close(constants.NGHTTP2_CANCEL);
+  }
+
+  #onData(chunk: Buffer): void {
+    const sink = this.#sink;
+    if (sink === undefined) return;
+    sink.onBody(chunk, false);
+    if (!sink.flush()) this.#stream.pause();
   }
 
   #onEnd(): void {
