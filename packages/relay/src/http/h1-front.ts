@@ -155,6 +155,12 @@ export class H1Front implements ResponseSink, FrontConnection {
       case HEAD:
         this.#hold(chunk);
         this.#advance();
+        if (
+          this.#socket.writableNeedDrain &&
+          (this.#held?.length ?? 0) > this.#engine.limits.heldBytes
+        ) {
+          this.#pauseReading();
+        }
         break;
       case EXCHANGE:
         if (this.#bodyDone || this.#held !== undefined) this.#hold(chunk);
@@ -212,7 +218,9 @@ export class H1Front implements ResponseSink, FrontConnection {
 
   #onDrain(): void {
     this.#exchange?.resume();
-    if (this.#state === HEAD && this.#held !== undefined) this.#advance();
+    if (this.#state !== HEAD) return;
+    this.#resumeReading();
+    this.#advance();
   }
 
   // Requests
@@ -695,11 +703,7 @@ export class H1Front implements ResponseSink, FrontConnection {
       return;
     }
     this.#state = HEAD;
-    if (this.#held === undefined) {
-      this.#deadline = this.#engine.now() + this.#engine.limits.idleTimeoutMs;
-      this.#resumeReading();
-      return;
-    }
+    this.#deadline = this.#engine.now() + this.#engine.limits.idleTimeoutMs;
     this.#resumeReading();
     this.#advance();
   }

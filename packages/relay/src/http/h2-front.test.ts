@@ -237,6 +237,26 @@ test('an h2c app gets HTTP/2, many requests on one channel, with trailers both w
   assert.equal(gate.router.opened.length, 1);
 });
 
+test('a gRPC answer of trailers only keeps its shape', async () => {
+  const app = createServer();
+  app.on('stream', (stream) => {
+    stream.resume().respond({ ':status': 200, 'grpc-status': '12' }, { endStream: true });
+  });
+  await using server = await listening(app as unknown as Server);
+  await using gate = await harness({ port: server.port, policy: { protocol: 'h2c' } });
+  await using client = await browser(gate);
+  const stream = client.session.request({
+    ':method': 'POST',
+    ':path': '/',
+    ':authority': 'w.test',
+  });
+  stream.end('abc');
+  const [headers, flags] = (await once(stream, 'response')) as [IncomingHttpHeaders, number];
+  assert.equal(headers['grpc-status'], '12');
+  assert.equal(flags & 1, 1, 'the head ends the stream');
+  stream.close();
+});
+
 test('a browser that resets its request resets the channel', async () => {
   await using app = await listening(createHttpServer((_req, res) => void res.write('x')));
   await using gate = await harness({ port: app.port });

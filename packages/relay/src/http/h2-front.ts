@@ -43,6 +43,8 @@ export class H2Request implements ResponseSink, FrontConnection {
   #finished = false;
   #retried = false;
   #withTrailers = false;
+  #bodiless = false;
+  #pending: ResponseHead | undefined;
   #trailers: readonly string[] = NO_TRAILERS;
 
   constructor(
@@ -245,23 +247,41 @@ export class H2Request implements ResponseSink, FrontConnection {
     this.#guard(() => this.#stream.additionalHeaders(this.#headers(head)));
   }
 
+  /**
+   * Waits for the rest of its batch: a response without a body must end with its
+   * head (gRPC tells its "trailers only" answers by that).
+   */
   onHead(head: ResponseHead, body: ResponseBody): void {
-    const bodiless = body === 'none';
-    this.#withTrailers = !bodiless && body !== 'length';
-    this.#send(head.status, this.#headers(head), bodiless);
+    const decision = (this.#route as Route).decision;
+    const h2c = decision.kind === 'app' && decision.policy.protocol === 'h2c';
+    this.#bodiless = body === 'none';
+    this.#withTrailers = !this.#bodiless && (body !== 'length' || h2c);
+    this.#pending = head;
+  }
+
+  #sendPending(complete: boolean): void {
+    const head = this.#pending;
+    if (head === undefined) return;
+    this.#pending = undefined;
+    const endStream = this.#bodiless || (complete && this.#trailers.length === 0);
+    if (endStream) this.#withTrailers = false;
+    this.#guard(() => this.#send(head.status, this.#headers(head), endStream));
   }
 
   onBody(chunk: Buffer): void {
+    this.#sendPending(false);
     if (!this.#stream.destroyed && !this.#stream.writableEnded) this.#stream.write(chunk);
   }
 
   onComplete(trailers: readonly string[]): void {
     this.#trailers = keptTrailers(trailers);
+    this.#sendPending(true);
     this.#finished = this.#bodyDone;
     if (!this.#stream.destroyed && !this.#stream.writableEnded) this.#stream.end();
   }
 
   flush(): boolean {
+    this.#sendPending(false);
     return !this.#stream.writableNeedDrain;
   }
 
@@ -311,6 +331,7 @@ export class H2Request implements ResponseSink, FrontConnection {
 
   onFailed(error: Error | undefined, untouched: boolean, stale: boolean): void {
     this.#exchange = undefined;
+    this.#pending = undefined;
     if (this.#upgraded && error === undefined) {
       this.#finished = true;
       this.#stream.end();

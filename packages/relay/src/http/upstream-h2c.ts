@@ -154,13 +154,14 @@ class H2cExchange implements Exchange {
       this.#sink?.onInformational(headOf(headers, raw));
       this.#sink?.flush();
     });
-    stream.on('response', (headers, _flags, raw?: string[]) => {
+    stream.on('response', (headers, flags, raw?: string[]) => {
       this.#touched = true;
       const head = headOf(headers, raw);
       const none =
         head.status === 204 || head.status === 304 || stream.sentHeaders[':method'] === 'HEAD';
       this.#sink?.onHead(head, none ? 'none' : head.framing === 'length' ? 'length' : 'chunked');
-      this.#sink?.flush();
+      if ((flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0) this.#complete();
+      else this.#sink?.flush();
       // Not before: node:http2 announces the head a tick later than it gives out data.
       stream.on('data', (chunk: Buffer) => this.#onData(chunk));
     });
@@ -209,13 +210,17 @@ class H2cExchange implements Exchange {
   }
 
   #onEnd(): void {
-    const sink = this.#sink;
-    if (sink === undefined || !this.#touched) return;
     // A reset stream ends too; only a proper end leaves code 0.
-    if (this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR) return;
+    if (this.#touched && this.#stream.rstCode === constants.NGHTTP2_NO_ERROR) this.#complete();
+  }
+
+  #complete(): void {
+    const sink = this.#sink;
+    if (sink === undefined || this.#responseDone) return;
     this.#responseDone = true;
     if (this.#requestDone) this.#sink = undefined;
     sink.onComplete(this.#trailers);
+    sink.flush();
   }
 
   #onClose(): void {

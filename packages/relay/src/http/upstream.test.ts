@@ -74,7 +74,7 @@ test('an app that never finishes its TLS handshake fails the request in time', a
 test('the control server is reached in this process, with our cookies and true forwarding fields', async () => {
   const control = createHttpServer((req, res) => {
     res.setHeader('Set-Cookie', 'burrow_session=new');
-    res.end(`${req.headers.cookie} ${req.headers['x-forwarded-for']} ${req.headers.host}`);
+    res.end(`${req.headers.cookie} ${String(req.headers['x-forwarded-for'])} ${req.headers.host}`);
   });
   await using gate = await harness({
     port: 1,
