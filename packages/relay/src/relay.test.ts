@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
+import http2 from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { loadConfig } from './config/load.ts';
 import { createLogger } from './observe/logger.ts';
 import { createRelay, type Relay } from './relay.ts';
@@ -145,7 +150,7 @@ test('a sign-in link signs in once', async (t) => {
   assert.ok(!lines.join('').includes(code));
 });
 
-test('stopping twice is harmless, and the same folder boots again', async (t) => {
+test('stopping twice is harmless', async (t) => {
   const { relay } = await boot(t);
   await Promise.all([relay.stop(0), relay.stop(0)]);
   await relay.stop();
@@ -173,4 +178,161 @@ test('a relay on a locked data folder says so', async (t) => {
     flags: { dataDir: relay.dataDir, 'listen.port': 0, 'log.level': 'silent' },
   });
   await assert.rejects(createRelay(config), /lock|another|in use/i);
+});
+
+const AGENT = fileURLToPath(new URL('../../agent/src/main.ts', import.meta.url));
+
+/** A workspace with a real agent's process and one app beside it. */
+async function bootWithApp(t: TestContext, transport: 'grpc' | 'websocket') {
+  const booted = await boot(t);
+  const { relay, get } = booted;
+  const slow: http.ServerResponse[] = [];
+  const app = http.createServer((request, response) => {
+    response.setHeader('x-app', 'yes');
+    if (request.url === '/slow') return void slow.push(response);
+    response.end(
+      `${request.method} ${request.url} ${request.headers['burrow-authorization'] ?? 'clean'}`,
+    );
+  });
+  app.listen(0, '127.0.0.1');
+  await once(app, 'listening');
+  t.after(() => app.close());
+  const { port } = app.address() as AddressInfo;
+
+  const admin = await relay.auth.users.ensureLocalAdmin();
+  const { token } = await relay.auth.tokens.create(admin.userId, 'test');
+  const authorization = `Bearer ${token}`;
+  const made = await get('/api/v1/workspaces', { authorization }, 'POST', {
+    name: 'demo',
+    driver: 'external',
+  });
+  const { environment } = JSON.parse(made.text) as { environment: Record<string, string> };
+  const agent = spawn(process.execPath, [AGENT], {
+    // Node's own lookup does not know that localhost may be this address only.
+    env: {
+      ...environment,
+      BURROW_RELAY_URL: `http://127.0.0.1:${relay.port}`,
+      BURROW_AGENT_TRANSPORT: transport,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  agent.stdout.on('data', (chunk) => (output += chunk));
+  agent.stderr.on('data', (chunk) => (output += chunk));
+  const exited = once(agent, 'exit') as Promise<[number | null, string | null]>;
+  t.after(async () => {
+    agent.kill('SIGKILL');
+    await exited;
+  });
+  const host = `${port}-demo.localhost:${relay.port}`;
+  const ask = (path: string) => get(path, { host, 'burrow-authorization': authorization });
+  return { ...booted, ask, slow, authorization, exited, output: () => output };
+}
+
+for (const transport of ['grpc', 'websocket'] as const) {
+  test(`through the tunnel (${transport}): a request reaches the app, and a terminated workspace is cut off`, async (t) => {
+    const { relay, get, ask, authorization, exited, output } = await bootWithApp(t, transport);
+    const answer = await ask('/path?query=%20');
+    assert.equal(answer.status, 200, `${answer.text}\n${output()}`);
+    assert.equal(answer.text, 'GET /path?query=%20 clean');
+    assert.equal(answer.headers['x-app'], 'yes');
+    assert.match((await get('/metrics')).text, /^burrow_http_requests_total\{outcome="app"\} 1$/m);
+    const shown = JSON.parse((await get('/api/v1/workspaces/demo', { authorization })).text) as {
+      state: string;
+    };
+    assert.equal(shown.state, 'running');
+
+    const deleted = await get('/api/v1/workspaces/demo', { authorization }, 'DELETE');
+    assert.equal(deleted.status, 204);
+    const from = performance.now();
+    while (relay.readiness().parts['links'] !== '0') {
+      assert.ok(performance.now() - from < 1_000, 'links live on');
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    const [code] = await exited;
+    assert.equal(code, 4, output());
+    assert.equal((await ask('/')).status, 404);
+  });
+}
+
+test('a relay that stops lets a running request finish, and takes no new connection', async (t) => {
+  const { relay, ask, slow, get } = await bootWithApp(t, 'grpc');
+  const asked = ask('/slow');
+  while (slow.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  const stopped = relay.stop(20_000);
+  assert.equal(relay.readiness().ready, false);
+  await assert.rejects(get('/healthz'), /ECONNREFUSED/);
+  slow[0]?.end('at last');
+  assert.equal((await asked).text, 'at last');
+  await stopped;
+});
+
+test('a second stop in a hurry cuts what the first waits for', async (t) => {
+  const { relay, ask, slow } = await bootWithApp(t, 'grpc');
+  const asked = assert.rejects(ask('/slow'));
+  while (slow.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  const stopped = relay.stop(600_000);
+  await relay.stop(0);
+  await Promise.all([asked, stopped]);
+});
+
+test('with TLS: HTTP/2 for the control host and gRPC on one port, by ALPN', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'burrow-tls-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const [certFile, keyFile] = [join(folder, 'tls.crt'), join(folder, 'tls.key')];
+  execFileSync(
+    'openssl',
+    [
+      ...[
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:prime256v1',
+        '-nodes',
+        '-days',
+        '2',
+      ],
+      ...['-keyout', keyFile, '-out', certFile, '-subj', '/CN=burrow.test'],
+      ...['-addext', 'subjectAltName=DNS:burrow.test,DNS:*.burrow.test'],
+    ],
+    { stdio: 'ignore' },
+  );
+  const { relay } = await boot(t, {
+    domain: 'burrow.test',
+    'listen.tls.certFile': certFile,
+    'listen.tls.keyFile': keyFile,
+  });
+  assert.equal(relay.url.origin, `https://burrow.test:${relay.port}`);
+  const session = http2.connect(relay.url, {
+    ca: readFileSync(certFile),
+    host: '127.0.0.1',
+    lookup: (_name, _options, done) =>
+      done(null, [{ address: '127.0.0.1', family: 4 }] as never, 4),
+  });
+  t.after(() => session.destroy());
+  const ask = async (headers: http2.OutgoingHttpHeaders, body?: Buffer) => {
+    const stream = session.request(headers);
+    stream.end(body);
+    const [response] = (await once(stream, 'response')) as [
+      http2.IncomingHttpHeaders & { ':status'?: number },
+    ];
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream) chunks.push(chunk as Buffer);
+    return { status: response[':status'], headers: response, body: Buffer.concat(chunks) };
+  };
+  assert.deepEqual(JSON.parse((await ask({ ':path': '/healthz' })).body.toString()), {
+    status: 'ok',
+  });
+  assert.equal((await ask({ ':path': '/', ':authority': 'nobody.example' })).status, 421);
+  const grpc = { ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers' };
+  const health = await ask({ ...grpc, ':path': '/grpc.health.v1.Health/Check' }, Buffer.alloc(5));
+  assert.deepEqual([...health.body], [0, 0, 0, 0, 2, 8, 1]);
+  // On an app's host the same path is the app's: here nobody is signed in.
+  const app = await ask(
+    { ...grpc, ':path': '/grpc.health.v1.Health/Check', ':authority': 'demo.burrow.test' },
+    Buffer.alloc(5),
+  );
+  assert.equal(app.status, 401);
 });
