@@ -14,7 +14,7 @@ import { readyBlock, writeReadyFile, type Ready } from './start/ready.ts';
 import { workspaceAnswers } from './start/workspace-answers.ts';
 
 const TOKEN_NAME = 'npm start';
-const WORKSPACE_START_MS = 120_000;
+const WORKSPACE_START_MS = 60_000;
 /** For requests under way when Ctrl-C comes; an open editor reconnects later anyway. */
 const STOP_GRACE_MS = 200;
 /** One Ctrl-C can arrive more than once: from the terminal, from npm, from the bootstrap. */

@@ -152,6 +152,8 @@ export async function startBurrow(options: BurrowOptions = {}): Promise<Burrow> 
       const agent = startAgentProcess(bundle, {
         BURROW_RELAY_URL: `${scheme}://127.0.0.1:${relay.port}`,
         BURROW_AGENT_TOKEN: agentToken,
+        // Channels that the relay keeps for reuse would otherwise be waited for.
+        BURROW_AGENT_DRAIN_TIMEOUT: '0',
         ...caEnv,
         ...env,
       });

@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 import assert from 'node:assert/strict';
-import type { Locator, Page } from 'playwright-core';
+import type { Frame, Locator, Page } from 'playwright-core';
 
 const LOAD_MS = 60_000;
 const STEP_MS = 20_000;
@@ -92,6 +92,20 @@ export class Workbench {
         .trimEnd();
       if (pattern.test(text)) return;
       assert.ok(Date.now() < deadline, `The terminal does not show ${pattern}, but:\n${text}`);
+      await this.page.waitForTimeout(50);
+    }
+  }
+
+  /** The frame of a webview in which an element shows the text. */
+  async webviewWith(selector: string, text: RegExp): Promise<Frame> {
+    const deadline = Date.now() + STEP_MS;
+    for (;;) {
+      for (const frame of this.page.frames()) {
+        const found = frame.locator(selector, { hasText: text });
+        // Frames come and go while a webview loads.
+        if ((await found.count().catch(() => 0)) > 0) return frame;
+      }
+      assert.ok(Date.now() < deadline, `No webview has a ${selector} with ${text}`);
       await this.page.waitForTimeout(50);
     }
   }

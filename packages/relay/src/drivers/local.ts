@@ -107,6 +107,8 @@ export function localDriver(options: LocalDriverOptions): Driver {
               ...options.agentEnv,
               BURROW_RELAY_URL: request.relayUrl,
               BURROW_AGENT_TOKEN: request.agentToken,
+              // Less than the time it is given to end.
+              BURROW_AGENT_DRAIN_TIMEOUT: String(Math.floor(GRACE_MS / 1000) - 1),
             },
             cwd: folder.home,
             logFile: join(folder.logs, 'agent.log'),

@@ -1,0 +1,61 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+
+/** A TCP line on loopback that can be cut and mended. */
+export interface CuttableLine extends AsyncDisposable {
+  readonly port: number;
+  /** Connections made so far. */
+  readonly accepted: number;
+  /** Resets what flows, and refuses what comes, until `mend`. */
+  cut(): void;
+  mend(): void;
+}
+
+/** `target` is asked at each connection: the port behind it may be known later. */
+export async function startCuttableLine(target: () => number): Promise<CuttableLine> {
+  const open = new Set<Socket>();
+  let whole = true;
+  let accepted = 0;
+  const server = createServer((near) => {
+    if (!whole) {
+      near.resetAndDestroy();
+      return;
+    }
+    accepted += 1;
+    const far = connect({ host: '127.0.0.1', port: target(), noDelay: true });
+    near.setNoDelay(true);
+    near.pipe(far).pipe(near);
+    for (const [socket, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      open.add(socket);
+      socket.on('error', () => undefined);
+      socket.once('close', () => {
+        open.delete(socket);
+        other.destroy();
+      });
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const cut = (): void => {
+    whole = false;
+    for (const socket of open) socket.resetAndDestroy();
+  };
+  return {
+    port: (server.address() as AddressInfo).port,
+    get accepted() {
+      return accepted;
+    },
+    cut,
+    mend() {
+      whole = true;
+    },
+    async [Symbol.asyncDispose]() {
+      cut();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
