@@ -190,9 +190,8 @@ async function bootWithApp(t: TestContext, transport: 'grpc' | 'websocket') {
   const app = http.createServer((request, response) => {
     response.setHeader('x-app', 'yes');
     if (request.url === '/slow') return void slow.push(response);
-    response.end(
-      `${request.method} ${request.url} ${request.headers['burrow-authorization'] ?? 'clean'}`,
-    );
+    const ours = String(request.headers['burrow-authorization'] ?? 'clean');
+    response.end(`${request.method} ${request.url} ${ours}`);
   });
   app.listen(0, '127.0.0.1');
   await once(app, 'listening');

@@ -23,8 +23,9 @@ export const HTTP2_SERVER_OPTIONS: ServerOptions & {
     maxHeaderListSize: 64 << 10,
     enablePush: false,
   },
-  // Frames that break the rules before a session is cut (default 1000).
-  maxSessionInvalidFrames: 100,
+  // Frames that break the rules before a session is cut, over its whole life: an
+  // editor's session lasts days, and a late frame for a closed stream may count.
+  maxSessionInvalidFrames: 1000,
   // Rejected streams before a session is cut (default 100).
   maxSessionRejectedStreams: 100,
   // Settings in one frame; the standard knows fewer than ten.

@@ -302,3 +302,27 @@ test('closing twice is harmless and leaves nothing', async (t) => {
   await Promise.all([listener.close(), once(idle, 'close')]);
   await listener.close();
 });
+
+test('a client that opens and resets streams without end is cut off (rapid reset)', async (t) => {
+  let streams = 0;
+  const { port } = await start(t, {
+    onHttp2: (stream) => {
+      streams += 1;
+      stream.on('error', () => {});
+    },
+  });
+  const session = http2.connect(`http://127.0.0.1:${port}`);
+  session.on('error', () => {});
+  await once(session, 'connect');
+  const ended = new Promise((resolve) => session.once('close', () => resolve(undefined)));
+  for (let round = 0; round < 100 && !session.closed; round++) {
+    for (let i = 0; i < 50 && !session.closed; i++) {
+      const stream = session.request({ ':path': '/' });
+      stream.on('error', () => {});
+      stream.close(http2.constants.NGHTTP2_CANCEL);
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await ended;
+  assert.ok(streams < 5000, `${streams} streams were served`);
+});
