@@ -73,7 +73,7 @@ const responses: readonly Case[] = [
   {
     name: 'chunks, with extensions',
     answer:
-      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1\r\n \r\n5 \r\nworld\r\n0\r\n\r\n',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1\r\n \r\n5\r\nworld\r\n0\r\n\r\n',
   },
   {
     name: 'trailers',

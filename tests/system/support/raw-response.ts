@@ -72,6 +72,17 @@ export class ByteReader {
     return taken;
   }
 
+  /** Drops `bytes`, however many. */
+  async skip(bytes: number, what: string): Promise<void> {
+    for (let left = bytes; ;) {
+      const drop = Math.min(left, this.#held.length);
+      this.#held = this.#held.subarray(drop);
+      left -= drop;
+      if (left === 0) return;
+      await this.#more(what);
+    }
+  }
+
   async rest(): Promise<Buffer> {
     while (!this.#ended) await this.#more('the end of the body');
     const taken = this.#held;

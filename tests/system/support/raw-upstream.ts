@@ -47,7 +47,8 @@ export async function rawUpstream(serve: Serve): Promise<Upstream> {
     };
     socket.on('data', read);
     socket.on('end', () => {
-      if (held.length === 0 && socket.listenerCount('data') > 0) socket.end();
+      // A case that listens for the end itself says goodbye itself.
+      if (socket.listenerCount('end') === 1) socket.end();
     });
   });
   server.listen(0, '127.0.0.1');
