@@ -326,3 +326,21 @@ test('a client that opens and resets streams without end is cut off (rapid reset
   await ended;
   assert.ok(streams < 5000, `${streams} streams were served`);
 });
+
+test('an HTTP/2 session without requests is closed; one with a silent request is not', async (t) => {
+  const { port } = await start(t, {
+    idleSessionMs: 50,
+    onHttp2: (stream) => {
+      stream.on('error', () => {});
+      stream.respond({ ':status': 200 });
+    },
+  });
+  const [idle, busy] = [1, 2].map(() => http2.connect(`http://127.0.0.1:${port}`));
+  busy!.on('error', () => {});
+  const stream = busy!.request({ ':path': '/events' });
+  stream.on('error', () => {});
+  await once(stream, 'response');
+  await once(idle!, 'close');
+  assert.equal(busy!.closed, false);
+  busy!.destroy();
+});

@@ -2,7 +2,6 @@ import {
   createServer as createHttp2Server,
   type Http2Server,
   type IncomingHttpHeaders,
-  type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
 import { createServer as createNetServer, type AddressInfo, type Socket } from 'node:net';
@@ -18,6 +17,7 @@ import { watchCertificate, type WatchedCertificate } from './certificate.ts';
 import type { ConnectionInfo } from './connection.ts';
 import { connectionCap } from './connection-cap.ts';
 import { HTTP2_SERVER_OPTIONS } from './http2-options.ts';
+import { Http2Sessions } from './http2-sessions.ts';
 import { sniff } from './sniff.ts';
 
 export interface ListenerOptions {
@@ -41,6 +41,8 @@ export interface ListenerOptions {
     info: ConnectionInfo,
   ) => void;
   readonly log: ListenerLog;
+  /** HTTP/2 sessions without a request are closed after so long. ms */
+  readonly idleSessionMs?: number;
   /** Told of each refused connection, for metrics. */
   readonly onRefused?: (why: RefusedConnection) => void;
 }
@@ -77,7 +79,7 @@ export function createListener(options: ListenerOptions): Listener {
     exempt: (address) => isLoopback(address) || options.trusted.has(address),
   });
   const sockets = new Set<Socket>();
-  const sessions = new Set<ServerHttp2Session>();
+  const sessions = new Http2Sessions(options.idleSessionMs);
   let certificate: WatchedCertificate | undefined;
   let tlsServer: TlsServer | undefined;
   let draining = false;
@@ -149,7 +151,6 @@ export function createListener(options: ListenerOptions): Listener {
     created.on('session', (session) => {
       const info = recall(session.socket);
       sessions.add(session);
-      session.once('close', () => sessions.delete(session));
       session.on(
         'stream',
         (
@@ -228,7 +229,7 @@ export function createListener(options: ListenerOptions): Listener {
     },
     drain() {
       draining = true;
-      for (const session of sessions) session.close();
+      sessions.drain();
     },
     async close() {
       draining = true;
@@ -236,7 +237,7 @@ export function createListener(options: ListenerOptions): Listener {
       const closed = server.listening
         ? new Promise<void>((resolve) => server.close(() => resolve()))
         : undefined;
-      for (const session of sessions) session.destroy();
+      sessions.destroy();
       for (const socket of sockets) socket.destroy();
       await closed;
     },
