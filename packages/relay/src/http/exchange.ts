@@ -61,5 +61,4 @@ export interface RequestPlan {
   readonly upgrade: boolean;
 }
 
-const NO_TRAILERS: readonly string[] = Object.freeze([]);
-export { NO_TRAILERS };
+export const NO_TRAILERS: readonly string[] = Object.freeze([]);

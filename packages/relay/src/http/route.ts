@@ -1,6 +1,5 @@
 /** From a decision to an upstream: header lines, response rules, the connection. */
 import { RelayError } from '../errors.ts';
-import type { Principal } from '../auth/principal.ts';
 import { duplexToByteStream } from './byte-stream.ts';
 import type { Exchange, RequestPlan, ResponseSink } from './exchange.ts';
 import type { Decision, FailureContext } from './gate-policy.ts';
@@ -31,7 +30,6 @@ export interface RouteRequest {
 }
 
 const NO_PAIRS: readonly string[] = Object.freeze([]);
-const ANYBODY: Principal = Object.freeze({ userId: '', username: '', admin: false });
 
 export class Routes {
   readonly pool: UpstreamPool;
@@ -161,8 +159,7 @@ export class Routes {
   }
 
   #open(decision: Passed & { kind: 'app' }, traffic: 'auto' | 'interactive') {
-    const { route, port } = decision;
-    const principal = decision.principal ?? ANYBODY;
+    const { route, port, principal } = decision;
     // The handler comes with `adopt`, before the event loop turns.
     return this.#deps.router.open(
       route.agentId,

@@ -11,7 +11,8 @@ import type { ResponseRules } from './headers.ts';
 import type { HttpLimits } from './limits.ts';
 import type { H2cSession } from './upstream-h2c.ts';
 
-const NO_OWN_RULES = 16;
+/** Hosts and CORS answers of one key whose serialised heads are worth sharing. */
+const MAX_RULES = 16;
 
 export class Bucket implements UpstreamOwner {
   lastHeadText = '';
@@ -50,7 +51,7 @@ export class Bucket implements UpstreamOwner {
         return known;
       }
     }
-    if (this.#rules.length >= NO_OWN_RULES) this.#rules.shift();
+    if (this.#rules.length >= MAX_RULES) this.#rules.shift();
     this.#rules.push(wanted);
     return wanted;
   }
@@ -74,7 +75,7 @@ export class Bucket implements UpstreamOwner {
     const index = this.idle.indexOf(upstream);
     if (index === -1) return;
     this.idle.splice(index, 1);
-    this.#pool.left(this);
+    this.#pool.left();
   }
 }
 
@@ -146,7 +147,7 @@ export class UpstreamPool {
     this.#active.add(bucket);
   }
 
-  left(_bucket: Bucket): void {
+  left(): void {
     this.#idle--;
   }
 
