@@ -7,6 +7,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { onStarterGone } from '../scripts/lib/lifeline.ts';
 import { median } from './lib/statistics.ts';
 import { checkTools } from './lib/tools.ts';
 import { SCENARIOS } from './scenarios/index.ts';
@@ -20,6 +21,8 @@ import {
 import { startStand } from './stand.ts';
 import { format } from './table.ts';
 import { judge } from './targets.ts';
+
+onStarterGone(() => process.kill(process.pid, 'SIGTERM'));
 
 function fail(message: string): never {
   console.error(`bench: ${message}`);
