@@ -136,6 +136,16 @@ test('the API asks who is there, and serves whoever has a token', async (t) => {
   );
 });
 
+test('agents elsewhere are told the URL that is configured for them', async (t) => {
+  const { relay, get } = await boot(t, { agentUrl: 'http://relay.internal:81' });
+  const admin = await relay.auth.users.ensureLocalAdmin();
+  const { token } = await relay.auth.tokens.create(admin.userId, 'test');
+  const body = { name: 'demo', driver: 'external' };
+  const made = await get('/api/v1/workspaces', { authorization: `Bearer ${token}` }, 'POST', body);
+  const { environment } = JSON.parse(made.text) as { environment: Record<string, string> };
+  assert.equal(environment['BURROW_RELAY_URL'], 'http://relay.internal:81');
+});
+
 test('a sign-in link signs in once', async (t) => {
   const { relay, get, lines } = await boot(t);
   const admin = await relay.auth.users.ensureLocalAdmin();

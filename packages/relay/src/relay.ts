@@ -134,8 +134,9 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
           return publicUrlOf(config, port);
         },
         get localRelayUrl() {
-          return config.agentUrl === undefined ? localUrl() : new URL(config.agentUrl);
+          return localUrl();
         },
+        ...(config.agentUrl === undefined ? {} : { agentUrl: new URL(config.agentUrl) }),
         leaseMs: config.agents.leaseSeconds * 1000,
       },
       authenticate: (request) => authenticateRequest(auth, request),
@@ -235,11 +236,11 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     teardown.add('WebSocket endpoint', () => detachWebSockets());
     teardown.add('gateway', () => gateway.close());
 
+    /** Plain text also where TLS is configured: it stays on this machine, and the certificate names no address. */
     const localUrl = (): URL => {
-      const scheme = config.listen.tls.certFile === undefined ? 'http' : 'https';
       const anywhere = ['0.0.0.0', '::', ''].includes(config.listen.host);
       const host = anywhere ? '127.0.0.1' : config.listen.host;
-      return new URL(`${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`);
+      return new URL(`http://${host.includes(':') ? `[${host}]` : host}:${port}`);
     };
 
     let stopping: Promise<void> | undefined;

@@ -20,6 +20,8 @@ export interface ControlConfig {
   readonly domain: string;
   /** How people reach this relay. Read at each use: the port may be known late. */
   readonly publicUrl: URL;
+  /** How agents elsewhere reach it; default `publicUrl`. */
+  readonly agentUrl?: URL;
   /** How agents on this machine reach it; default `publicUrl`. */
   readonly localRelayUrl?: URL;
   /** How long an agent's token stays good without a link, ms. Default 24 h. */

@@ -35,7 +35,7 @@ export async function createWorkspace(
       if (input.driver === 'local') workloads.start({ id, name, agentToken: token });
       const view = viewWorkspace(context, await findWorkspace(db, principal, name));
       if (input.driver === 'local') return view;
-      return { ...view, environment: agentEnvironment(config.publicUrl, token) };
+      return { ...view, environment: agentEnvironment(config.agentUrl ?? config.publicUrl, token) };
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
       if (input.name !== undefined || attempt >= NAME_ATTEMPTS) {

@@ -21,5 +21,7 @@ export async function rotateAgentToken(
     );
   }
   const token = await replaceAgentToken(context, row.id);
-  return { environment: agentEnvironment(context.config.publicUrl, token) };
+  return {
+    environment: agentEnvironment(context.config.agentUrl ?? context.config.publicUrl, token),
+  };
 }
