@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 import fastify from 'fastify';
 import type { Link } from '@burrow/tunnel';
@@ -110,4 +111,12 @@ test('totals go on when a link is gone', async () => {
 test('every metric of ours has the prefix', async () => {
   for (const { name } of await metricsOf([]).registry.getMetricsAsJSON())
     assert.match(name, /^burrow_/);
+});
+
+test('docs/operations.md names every metric of ours', async () => {
+  const text = readFileSync(new URL('../../../../docs/operations.md', import.meta.url), 'utf8');
+  for (const { name } of await metricsOf([]).registry.getMetricsAsJSON()) {
+    if (/^burrow_(nodejs|process)_/.test(name)) continue;
+    assert.ok(new RegExp(`\\b${name}\\b`).test(text), name);
+  }
 });
