@@ -1,6 +1,6 @@
 // Agent tokens that are wrong, taken away, or used twice.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
+import { createServer, get, type IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
@@ -56,11 +56,18 @@ test(
     });
     await once(app, 'listening');
     const url = burrow.appUrl('gone', (app.address() as AddressInfo).port);
-    const stream = burrow.send(url).then(
+    const asked = get({
+      host: '127.0.0.1',
+      port: burrow.port,
+      headers: { host: new URL(url).host, 'burrow-authorization': `Bearer ${burrow.token}` },
+      agent: false,
+    });
+    const [response] = (await once(asked, 'response')) as [IncomingMessage];
+    await once(response, 'data');
+    const stream = once(response, 'end').then(
       () => 'ended',
       () => 'cut',
     );
-    await once(app, 'request');
     const start = performance.now();
     const deleted = await burrow.send('/api/v1/workspaces/gone', { method: 'DELETE' });
     assert.ok(deleted.status < 300, deleted.text);
