@@ -9,8 +9,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { dialGrpc } from '@burrow/tunnel/grpc';
 import { loadConfig } from './config/load.ts';
 import { createLogger } from './observe/logger.ts';
+import { dialler } from './links/testing.ts';
 import { createRelay, type Relay } from './relay.ts';
 
 interface Booted {
@@ -344,4 +346,19 @@ test('with TLS: HTTP/2 for the control host and gRPC on one port, by ALPN', asyn
     Buffer.alloc(5),
   );
   assert.equal(app.status, 401);
+});
+
+test('an agent is told why its link ends when the relay stops', async (t) => {
+  const { relay, get } = await boot(t);
+  const admin = await relay.auth.users.ensureLocalAdmin();
+  const { token } = await relay.auth.tokens.create(admin.userId, 'test');
+  const body = { name: 'demo', driver: 'external' };
+  const made = await get('/api/v1/workspaces', { authorization: `Bearer ${token}` }, 'POST', body);
+  const { environment } = JSON.parse(made.text) as { environment: Record<string, string> };
+  const url = new URL(`http://127.0.0.1:${relay.port}`);
+  const agent = dialler(url, environment['BURROW_AGENT_TOKEN'] ?? '');
+  await dialGrpc(agent.options);
+  await relay.stop(0);
+  const told = await agent.closed;
+  assert.deepEqual([told.code, told.remote], ['draining', true]);
 });

@@ -43,6 +43,14 @@ export class Http2Sessions {
     for (const session of this.#entries.keys()) session.close();
   }
 
+  /** Resolves when every session has ended, or after `withinMs`: last words need a moment to leave. */
+  async ended(withinMs: number): Promise<void> {
+    const until = performance.now() + withinMs;
+    while (this.#entries.size > 0 && performance.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
   destroy(): void {
     clearInterval(this.#timer);
     for (const session of this.#entries.keys()) session.destroy();

@@ -237,6 +237,8 @@ export function createListener(options: ListenerOptions): Listener {
       const closed = server.listening
         ? new Promise<void>((resolve) => server.close(() => resolve()))
         : undefined;
+      sessions.drain();
+      await sessions.ended(LAST_WORDS_MS);
       sessions.destroy();
       for (const socket of sockets) socket.destroy();
       await closed;
@@ -249,6 +251,9 @@ export function createListener(options: ListenerOptions): Listener {
     },
   };
 }
+
+/** For the reason of a link's end, say, to reach the agent. */
+const LAST_WORDS_MS = 300;
 
 const TLS_CONTEXT = { minVersion: 'TLSv1.2', honorCipherOrder: true } as const;
 
