@@ -125,12 +125,18 @@ scene('the editor survives its link being cut for 5 s', async () => {
   await eventually(
     'a command typed into the same terminal runs',
     async () => {
-      await workbench.type('date > after-the-cut.txt');
-      await sleep(500);
-      return (await onDisk('after-the-cut.txt')).length > 0;
+      await workbench.type('echo back > after-the-cut.txt');
+      return eventually(
+        'its file is there',
+        async () => (await onDisk('after-the-cut.txt')) === 'back\n',
+        3_000,
+      );
     },
     60_000,
   );
+  await page
+    .locator('.explorer-folders-view .monaco-list-row', { hasText: 'after-the-cut.txt' })
+    .waitFor({ timeout: 20_000 });
   await workbench.openFile('README.md');
   await workbench.appendAndSave(' And again.');
   await eventually('a file can be saved', async () =>

@@ -4,6 +4,12 @@ import type { Frame, Locator, Page } from 'playwright-core';
 
 const LOAD_MS = 60_000;
 const STEP_MS = 20_000;
+const ECHO_MS = 4_000;
+
+/** Matches an element whose whole text is this. */
+function exactly(text: string): RegExp {
+  return new RegExp(`^\\s*${text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')}\\s*$`);
+}
 
 /** VS Code in a page, driven as a person would. */
 export class Workbench {
@@ -37,7 +43,7 @@ export class Workbench {
     // Similar names may be listed before it: take the row with exactly this one.
     const rows = this.page.locator('.quick-input-list .monaco-list-row');
     const exact = rows.filter({
-      has: this.page.locator('.label-name').getByText(name, { exact: true }),
+      has: this.page.locator('.label-name', { hasText: exactly(name) }),
     });
     await exact.first().click({ timeout: STEP_MS });
     await input.waitFor({ state: 'hidden', timeout: STEP_MS });
@@ -49,14 +55,16 @@ export class Workbench {
     await this.page.keyboard.press('Control+P');
     await input.waitFor({ timeout: STEP_MS });
     await input.fill(name);
-    const row = this.page.locator('.quick-input-list .monaco-list-row', { hasText: name }).first();
-    await row.waitFor({ timeout: STEP_MS });
-    await this.page.keyboard.press('Enter');
-    await this.tab(name).waitFor({ timeout: STEP_MS });
+    const row = this.page.locator('.quick-input-list .monaco-list-row').filter({
+      has: this.page.locator('.label-name', { hasText: exactly(name) }),
+    });
+    await row.first().click({ timeout: STEP_MS });
+    await this.activeTab(name).waitFor({ timeout: STEP_MS });
   }
 
-  tab(name: string): Locator {
-    return this.page.locator('.tabs-container .tab', { hasText: name }).first();
+  /** The tab of exactly this name, when it is the one in front. */
+  activeTab(name: string): Locator {
+    return this.page.locator(`.tabs-container .tab.active[data-resource-name="${name}"]`);
   }
 
   /** Opens a terminal, and resolves once its prompt is on screen and it has the focus. */
@@ -67,33 +75,48 @@ export class Workbench {
     await this.terminalShows(/[$#] ?$/m);
   }
 
-  /** Types a line into the terminal. */
+  /**
+   * Enters a line into the terminal. Other panes may take the focus while they
+   * load, and early keys get lost: so Enter is pressed only once the line is on screen.
+   */
   async type(line: string): Promise<void> {
-    // Other panes may take the focus while they load.
     const textarea = this.page.locator('.terminal .xterm-helper-textarea').last();
-    await textarea.focus();
-    await this.page.waitForFunction(
-      () => document.activeElement?.classList.contains('xterm-helper-textarea') === true,
-      undefined,
-      { timeout: STEP_MS },
-    );
-    await this.page.keyboard.type(line);
+    const wanted = line.replaceAll(/\s/g, '');
+    for (let attempt = 1; ; attempt += 1) {
+      await textarea.focus();
+      await this.page.keyboard.insertText(line);
+      const echoed = await this.#within(ECHO_MS, async () =>
+        (await this.#terminalText()).replaceAll(/\s/g, '').endsWith(wanted),
+      );
+      if (echoed) break;
+      assert.ok(attempt < 5, `The terminal does not echo what is typed: ${line}`);
+      await textarea.focus();
+      await this.page.keyboard.press('Control+C');
+    }
     await this.page.keyboard.press('Enter');
   }
 
-  /** Resolves once the terminal's screen matches. Works with the DOM renderer, see `settings`. */
+  /** Resolves once the terminal's screen matches; see `makeReadable`. */
   async terminalShows(pattern: RegExp, boundMs = STEP_MS): Promise<void> {
+    const shown = await this.#within(boundMs, async () => pattern.test(await this.#terminalText()));
+    assert.ok(shown, `The terminal does not show ${pattern}, but:\n${await this.#terminalText()}`);
+  }
+
+  async #terminalText(): Promise<string> {
+    const rows = await this.page.locator('.terminal .xterm-rows > div').allInnerTexts();
+    return rows
+      .map((row) => row.replaceAll('\u00a0', ' ').trimEnd())
+      .join('\n')
+      .trimEnd();
+  }
+
+  async #within(boundMs: number, check: () => Promise<boolean>): Promise<boolean> {
     const deadline = Date.now() + boundMs;
-    let text = '';
-    for (;;) {
-      text = (await this.page.locator('.terminal .xterm-rows > div').allInnerTexts())
-        .map((row) => row.replaceAll('\u00a0', ' ').trimEnd())
-        .join('\n')
-        .trimEnd();
-      if (pattern.test(text)) return;
-      assert.ok(Date.now() < deadline, `The terminal does not show ${pattern}, but:\n${text}`);
+    while (!(await check())) {
+      if (Date.now() > deadline) return false;
       await this.page.waitForTimeout(50);
     }
+    return true;
   }
 
   /** The frame of a webview in which an element shows the text. */
