@@ -1,0 +1,37 @@
+// docs/limits.md names every cap of protocol, HTTP engine and sign-in, with its present value.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import * as tunnel from '@burrow/tunnel';
+import { AUTH_LIMITS } from '../../packages/relay/src/auth/limits.ts';
+import { DEFAULT_HTTP_LIMITS } from '../../packages/relay/src/http/limits.ts';
+
+const text = readFileSync(join(import.meta.dirname, '../../docs/limits.md'), 'utf8');
+
+function written(name: string, value: number): string {
+  if (/bytes$/i.test(name)) {
+    if (value % 1024 ** 2 === 0) return `${value / 1024 ** 2} MiB`;
+    return value % 1024 === 0 ? `${value / 1024} KiB` : `${value} B`;
+  }
+  if (!/ms$/i.test(name)) return value.toLocaleString('en');
+  return value % 1000 === 0 ? `${(value / 1000).toLocaleString('en')} s` : `${value} ms`;
+}
+
+const constants = Object.entries(tunnel).filter(
+  ([name, value]) =>
+    typeof value === 'number' && /^[A-Z_]+$/.test(name) && !name.endsWith('REVISION'),
+) as [string, number][];
+
+test('every cap is listed with its value', () => {
+  assert.ok(constants.length > 15);
+  const all = [
+    ...constants,
+    ...Object.entries(AUTH_LIMITS),
+    ...Object.entries(DEFAULT_HTTP_LIMITS),
+  ];
+  const missing = all
+    .map(([name, value]) => `| \`${name}\` | ${written(name, value)} |`)
+    .filter((row) => !text.includes(row));
+  assert.deepEqual(missing, []);
+});
