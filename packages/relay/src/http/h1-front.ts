@@ -7,6 +7,7 @@
 import type { Duplex } from 'node:stream';
 import type { TunnelError } from '@burrow/tunnel';
 import { RelayError } from '../errors.ts';
+import { AccessWatch, WATCH_AFTER_MS, reasonOf } from './access-watch.ts';
 import { clientOf, type Client } from '../listen/forwarded.ts';
 import { lookup } from './characters.ts';
 import type { ConnectionInfo, Engine, FrontConnection } from './engine.ts';
@@ -42,6 +43,7 @@ const LINGER = 4;
 const CLOSED = 5;
 
 const JOIN_BYTES = 16 * 1024;
+const GATHER_BYTES = 8 * 1024;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** What byte-identical field lines of one connection share. */
@@ -77,6 +79,7 @@ export class H1Front implements ResponseSink, FrontConnection {
   #status = 0;
   #id = '';
   #waiting: AbortController | undefined;
+  #watch: AccessWatch | undefined;
 
   /** Of the request: bytes left, or -1 for chunked. */
   #bodyLeft = 0;
@@ -93,6 +96,7 @@ export class H1Front implements ResponseSink, FrontConnection {
   #rawOut = false;
   #outHead = '';
   #outBody: Buffer[] = [];
+  #gathering = false;
 
   constructor(engine: Engine, socket: Duplex, info: ConnectionInfo, head?: Buffer) {
     this.#engine = engine;
@@ -116,12 +120,53 @@ export class H1Front implements ResponseSink, FrontConnection {
   }
 
   tick(now: number): void {
+    if (
+      this.#state === UPGRADED ||
+      (this.#state === EXCHANGE && now - this.#started >= WATCH_AFTER_MS)
+    ) {
+      this.#lookAtAccess();
+    }
     if (now < this.#deadline) return;
     if (this.#state === HEAD && this.#held !== undefined) {
       this.#malformed(new HeadError(408, 'The request head did not arrive in time.'));
     } else {
       this.destroy('timed out');
     }
+  }
+
+  #lookAtAccess(): void {
+    const decision = this.#route?.decision;
+    if (this.#exchange === undefined || decision?.kind !== 'app') return;
+    if (this.#watch === undefined) {
+      const watch = new AccessWatch(
+        this.#engine.deps.policy,
+        this.#requestHead(),
+        decision,
+        (now) => {
+          if (this.#watch === watch && this.#exchange !== undefined) this.#accessLost(now);
+        },
+      );
+      this.#watch = watch;
+    }
+    this.#watch.look();
+  }
+
+  #accessLost(decision: Decision): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    exchange?.cancel('Access was taken away.');
+    this.#engine.deps.log.info(
+      {
+        request: this.#requestId(),
+        host: this.#known?.fields.authority,
+        reason: reasonOf(decision),
+        upgraded: this.#state === UPGRADED,
+      },
+      'access was taken away, the connection is closed',
+    );
+    if (this.#state === UPGRADED) this.destroy('access was taken away');
+    else if (this.#headSent || decision.kind !== 'respond') this.#cut();
+    else this.#respond(decision.response, 'local');
   }
 
   drain(): void {
@@ -275,6 +320,7 @@ export class H1Front implements ResponseSink, FrontConnection {
     this.#deadline = NEVER;
     this.#status = 0;
     this.#retried = false;
+    this.#watch = undefined;
     this.#headSent = this.#responseDone = this.#refused = this.#bodySeen = false;
     this.#bodyLeft = fields.length;
     this.#bodyDone = fields.length === 0;
@@ -601,6 +647,7 @@ export class H1Front implements ResponseSink, FrontConnection {
     if (body.length === 1 && head === '') {
       const only = body[0] as Buffer;
       body.length = 0;
+      if (only.length >= GATHER_BYTES) this.#gather();
       return socket.write(only);
     }
     this.#outBody = [];
@@ -621,6 +668,22 @@ export class H1Front implements ResponseSink, FrontConnection {
     socket.uncork();
     return !socket.writableNeedDrain;
   }
+
+  /**
+   * HTTP/2 hands over a link's bytes in pieces of 16 KiB: what comes in one turn
+   * of the event loop leaves in one system call. Small pieces are not held back.
+   */
+  #gather(): void {
+    if (this.#gathering) return;
+    this.#gathering = true;
+    this.#socket.cork();
+    setImmediate(this.#endGathering);
+  }
+
+  readonly #endGathering = (): void => {
+    this.#gathering = false;
+    this.#socket.uncork();
+  };
 
   onUpgraded(head: ResponseHead): void {
     this.#state = UPGRADED;
