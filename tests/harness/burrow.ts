@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CreatedWorkspace, CreateWorkspaceInput, Workspace } from '@burrow/api';
 import { configSchema, type ConfigInput } from '../../packages/relay/src/config/schema.ts';
+import type { Driver } from '../../packages/relay/src/drivers/driver.ts';
 import { localDriver } from '../../packages/relay/src/drivers/local.ts';
 import { createLogger } from '../../packages/relay/src/observe/logger.ts';
 import { createRelay, type Relay } from '../../packages/relay/src/relay.ts';
@@ -22,6 +23,8 @@ export interface BurrowOptions {
   readonly workspace?: string;
   /** Real VS Code in workspaces with driver `local`. */
   readonly local?: boolean;
+  /** Leads the agents of local workspaces another way to the relay than straight. */
+  readonly localAgentsVia?: (relayUrl: string) => string;
   /** Any other setting of the relay. */
   readonly config?: Omit<ConfigInput, 'dataDir' | 'domain'>;
 }
@@ -78,17 +81,21 @@ export async function startBurrow(options: BurrowOptions = {}): Promise<Burrow> 
     },
     log: { level: process.env['BURROW_TEST_LOG'] ?? 'silent', ...options.config?.log },
   });
-  const drivers =
-    options.local === true
-      ? [
-          localDriver({
-            folder: join(dataDir, 'workspaces'),
-            editor: await installEditor(),
-            agent: bundle,
-            agentEnv: caEnv,
-          }),
-        ]
-      : [];
+  const drivers: Driver[] = [];
+  if (options.local === true) {
+    const driver = localDriver({
+      folder: join(dataDir, 'workspaces'),
+      editor: await installEditor(),
+      agent: bundle,
+      agentEnv: caEnv,
+    });
+    const via = options.localAgentsVia ?? ((url) => url);
+    drivers.push({
+      ...driver,
+      start: (workspace, request, signal) =>
+        driver.start(workspace, { ...request, relayUrl: via(request.relayUrl) }, signal),
+    });
+  }
   const relay = await createRelay(config, { drivers, logger: createLogger(config.log) });
   stack.defer(() => relay.stop(0));
   await relay.start();
