@@ -68,6 +68,8 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
   readonly #opens: OpenRate;
   readonly #maxChannels: number;
   #control: FrameKind[] = [];
+  readonly #pings: number[] = [];
+  readonly #pongs: number[] = [];
   /** Made when first needed, as is the pacer: most links idle. */
   #creditNow: Set<Endpoint> | undefined;
   #creditLater: Set<Endpoint> | undefined;
@@ -317,6 +319,14 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
       this.#control = [];
       for (const frame of frames) batch.control(frame);
     }
+    if (this.#pongs.length > 0) {
+      for (const token of this.#pongs) batch.pong(token);
+      this.#pongs.length = 0;
+    }
+    if (this.#pings.length > 0) {
+      for (const token of this.#pings) batch.ping(token);
+      this.#pings.length = 0;
+    }
     if (this.#creditNow !== undefined && this.#creditNow.size > 0) {
       for (const endpoint of this.#creditNow) {
         this.#creditLater?.delete(endpoint);
@@ -365,7 +375,7 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
     const pacer = this.#pacer;
     if (pacer === undefined || !pacer.wantsProbe) return;
     const token = ++this.#pingToken;
-    batch.control({ case: 'ping', value: { token: BigInt(token) } });
+    batch.ping(token);
     pacer.onProbe(token, now);
   }
 
@@ -380,7 +390,8 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
   #ping(now: number): void {
     const token = ++this.#pingToken;
     this.#rtt.onPing(token, now);
-    this.#queue({ case: 'ping', value: { token: BigInt(token) } });
+    this.#pings.push(token);
+    this.#schedule();
   }
 
   // ---- TransportHandler --------------------------------------------------------
@@ -389,6 +400,8 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
     this.#sending = false;
     if (
       this.#control.length > 0 ||
+      this.#pongs.length > 0 ||
+      this.#pings.length > 0 ||
       (this.#creditNow?.size ?? 0) > 0 ||
       this.#scheduler.hasInteractive ||
       this.#scheduler.hasBulk
@@ -428,19 +441,27 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
     else this.#checkKnown(number);
   }
 
+  onCredit(number: number, acked: number, limit: number): void {
+    if (this.#closed) return;
+    if (this.#greeting !== undefined) throw early();
+    this.#endpoint(number)?.onCredit(acked, limit, this.#heardAt);
+  }
+
+  onPing(token: number): void {
+    if (this.#closed) return;
+    if (this.#greeting !== undefined) throw early();
+    if (this.#pongs.length >= MAX_QUEUED_CONTROL_FRAMES) {
+      this.close(new TunnelError('limit', 'The peer asks for more answers than it reads.'));
+      return;
+    }
+    this.#pongs.push(token);
+    this.#schedule();
+  }
+
   onFrame(kind: Frame['kind']): void {
     if (this.#closed) return;
     if (this.#greeting !== undefined) return this.#greeting(kind);
     switch (kind.case) {
-      case 'credit': {
-        const { channel, acked, limit } = kind.value;
-        this.#endpoint(channel)?.onCredit(safeNumber(acked), safeNumber(limit), this.#heardAt);
-        return;
-      }
-      case 'ping':
-        return this.#queue({ case: 'pong', value: { token: kind.value.token } });
-      case 'pong':
-        return this.#onPong(Number(kind.value.token));
       case 'open':
         return this.#onOpen(kind.value);
       case 'opened':
@@ -477,7 +498,9 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
     );
   }
 
-  #onPong(token: number): void {
+  onPong(token: number): void {
+    if (this.#closed) return;
+    if (this.#greeting !== undefined) throw early();
     const now = performance.now();
     this.#rtt.onPong(token, now);
     if (this.#pacer === undefined) return;
@@ -486,7 +509,8 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
     else if (this.#pacer.wantsProbe) {
       const probe = ++this.#pingToken;
       this.#pacer.onProbe(probe, now);
-      this.#queue({ case: 'ping', value: { token: BigInt(probe) } });
+      this.#pings.push(probe);
+      this.#schedule();
     }
   }
 

@@ -9,12 +9,18 @@ import { VarintReader } from './varint.ts';
 export interface FrameSink {
   /** A run of a channel's bytes: a whole Data frame, or a part of one. A view, not a copy. */
   onData(channel: number, offset: number, payload: Buffer): void;
+  onCredit(channel: number, acked: number, limit: number): void;
+  onPing(token: number): void;
+  onPong(token: number): void;
   /** Any other frame. */
   onFrame(kind: Frame['kind']): void;
 }
 
 const PREFIX_BYTES = 5;
 const TAG_FRAME_DATA = (1 << 3) | 2;
+const TAG_FRAME_CREDIT = (2 << 3) | 2;
+const TAG_FRAME_PING = (12 << 3) | 2;
+const TAG_FRAME_PONG = (13 << 3) | 2;
 const TAG_CHANNEL = (1 << 3) | 0;
 const TAG_OFFSET = (2 << 3) | 0;
 const TAG_PAYLOAD = (3 << 3) | 2;
@@ -41,6 +47,8 @@ export class FrameDecoder {
   #dataLeft = 0;
   #dataChannel = 0;
   #dataOffset = 0;
+  /** Field values of a small frame, by field number. */
+  readonly #fields = [0, 0, 0, 0];
 
   constructor(sink: FrameSink) {
     this.#sink = sink;
@@ -156,16 +164,51 @@ export class FrameDecoder {
     this.#dataLeft = size;
   }
 
+  /** Frames that come with bulk and hold nothing but varints. False: not one of them, or not in canonical form. */
+  #small(bytes: Buffer): boolean {
+    const tag = bytes[0];
+    if (tag !== TAG_FRAME_CREDIT && tag !== TAG_FRAME_PING && tag !== TAG_FRAME_PONG) return false;
+    if (bytes[1] !== bytes.length - 2) return false;
+    const fields = this.#fields;
+    fields.fill(0);
+    let last = 0;
+    for (let at = 2; at < bytes.length; at = this.#varint.next) {
+      const number = bytes[at]! >>> 3;
+      const varintType = (bytes[at]! & 7) === 0;
+      if (!varintType || number <= last || number > 3) return false;
+      if (!this.#varint.read(bytes, at + 1, bytes.length)) return false;
+      fields[number] = this.#varint.value;
+      last = number;
+    }
+    if (tag === TAG_FRAME_CREDIT) this.#sink.onCredit(fields[1]!, fields[2]!, fields[3]!);
+    else if (tag === TAG_FRAME_PING) this.#sink.onPing(fields[1]!);
+    else this.#sink.onPong(fields[1]!);
+    return true;
+  }
+
   #whole(bytes: Buffer): void {
+    if (this.#small(bytes)) return;
     let frame: Frame;
     try {
       frame = fromBinary(FrameSchema, bytes, { readUnknownFields: false });
     } catch (cause) {
       throw malformed('a frame that is not valid protobuf', cause);
     }
-    if (frame.kind.case !== 'data') {
-      if (frame.kind.case !== undefined) this.#sink.onFrame(frame.kind);
-      return;
+    switch (frame.kind.case) {
+      case undefined:
+        return;
+      case 'credit': {
+        const { channel, acked, limit } = frame.kind.value;
+        return this.#sink.onCredit(channel, safeNumber(acked), safeNumber(limit));
+      }
+      case 'ping':
+        return this.#sink.onPing(safeNumber(frame.kind.value.token));
+      case 'pong':
+        return this.#sink.onPong(safeNumber(frame.kind.value.token));
+      case 'data':
+        break;
+      default:
+        return this.#sink.onFrame(frame.kind);
     }
     const { channel, offset, payload } = frame.kind.value;
     this.#begin(channel, safeNumber(offset), payload.length);

@@ -14,6 +14,8 @@ const MAX_DATA_HEADER_BYTES = 40;
 
 const TAG_FRAME_DATA = (1 << 3) | 2;
 const TAG_FRAME_CREDIT = (2 << 3) | 2;
+const TAG_FRAME_PING = (12 << 3) | 2;
+const TAG_FRAME_PONG = (13 << 3) | 2;
 const TAG_CHANNEL = (1 << 3) | 0;
 const TAG_SECOND = (2 << 3) | 0;
 const TAG_THIRD = (3 << 3) | 0;
@@ -66,7 +68,7 @@ export class Batch {
     }
   }
 
-  /** The second most frequent frame, so also without objects. */
+  /** Credits, pings and pongs come with bulk, so these too are encoded without objects. */
   credit(channel: number, acked: number, limit: number): void {
     const inner = 1 + varintLength(channel) + 1 + varintLength(acked) + 1 + varintLength(limit);
     this.#reserve(MAX_DATA_HEADER_BYTES);
@@ -81,6 +83,25 @@ export class Batch {
     slab[at++] = TAG_THIRD;
     at = writeVarint(slab, at, limit);
     this.#advance(at);
+  }
+
+  ping(token: number): void {
+    this.#token(TAG_FRAME_PING, token);
+  }
+
+  pong(token: number): void {
+    this.#token(TAG_FRAME_PONG, token);
+  }
+
+  #token(tag: number, token: number): void {
+    const inner = 1 + varintLength(token);
+    this.#reserve(MAX_DATA_HEADER_BYTES);
+    let at = this.#prefix(2 + inner);
+    const slab = this.#slab;
+    slab[at++] = tag;
+    slab[at++] = inner;
+    slab[at++] = TAG_CHANNEL;
+    this.#advance(writeVarint(slab, at, token));
   }
 
   control(kind: FrameKind): void {

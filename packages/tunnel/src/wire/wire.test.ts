@@ -8,10 +8,12 @@ import { TunnelError } from '../errors.ts';
 import { FrameSchema } from '../gen/burrow/tunnel/v1/tunnel_pb.js';
 import { MAX_CONTROL_FRAME_BYTES, MAX_DATA_BYTES, MAX_FRAME_BYTES } from '../limits.ts';
 import { FrameDecoder } from './decode.ts';
+import type { FrameSink } from './decode.ts';
 import { Batch } from './encode.ts';
 import { VarintReader, varintLength, writeVarint } from './varint.ts';
 
 type Event =
+  | { kind: 'ping' | 'pong'; token: number }
   | { kind: 'data'; channel: number; offset: number; payload: Buffer }
   | { kind: 'credit'; channel: number; acked: number; limit: number }
   | { kind: 'reset'; channel: number; reason: string };
@@ -30,6 +32,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
       )
       .map(([size, seed]) => Buffer.alloc(size, Buffer.from([seed, seed + 1, 7]))),
   }),
+  fc.record({ kind: fc.constantFrom('ping' as const, 'pong' as const), token: offset }),
   fc.record({ kind: fc.constant('credit' as const), channel, acked: offset, limit: offset }),
   fc.record({
     kind: fc.constant('reset' as const),
@@ -38,10 +41,19 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   }),
 );
 
+const SILENT: FrameSink = {
+  onData: () => {},
+  onCredit: () => {},
+  onPing: () => {},
+  onPong: () => {},
+  onFrame: () => {},
+};
+
 function encode(events: readonly Event[]): Buffer {
   const batch = new Batch();
   for (const e of events) {
     if (e.kind === 'data') batch.data(e.channel, e.offset, e.payload);
+    else if (e.kind === 'ping' || e.kind === 'pong') batch[e.kind](e.token);
     else if (e.kind === 'credit') batch.credit(e.channel, e.acked, e.limit);
     else batch.control({ case: 'reset', value: { channel: e.channel, code: 1, reason: e.reason } });
   }
@@ -69,17 +81,21 @@ function decode(chunks: readonly Buffer[]): Event[] {
         events.push(joined);
       }
     },
+    onCredit: (number, acked, limit) => {
+      joined = undefined;
+      events.push({ kind: 'credit', channel: number, acked, limit });
+    },
+    onPing: (token) => {
+      joined = undefined;
+      events.push({ kind: 'ping', token });
+    },
+    onPong: (token) => {
+      joined = undefined;
+      events.push({ kind: 'pong', token });
+    },
     onFrame: (kind) => {
       joined = undefined;
-      if (kind.case === 'credit') {
-        const { channel: number, acked, limit } = kind.value;
-        events.push({
-          kind: 'credit',
-          channel: number,
-          acked: Number(acked),
-          limit: Number(limit),
-        });
-      } else if (kind.case === 'reset') {
+      if (kind.case === 'reset') {
         events.push({ kind: 'reset', channel: kind.value.channel, reason: kind.value.reason });
       }
     },
@@ -148,6 +164,32 @@ test('our encoding of data is the canonical one, so that any protobuf library re
   );
 });
 
+test('pings, pongs and credits encoded by the protobuf runtime are the same to us as our own', () => {
+  fc.assert(
+    fc.property(channel, offset, offset, (number, acked, limit) => {
+      const theirs = [
+        { case: 'ping', value: { token: BigInt(acked) } },
+        { case: 'pong', value: { token: BigInt(limit) } },
+        {
+          case: 'credit',
+          value: { channel: number, acked: BigInt(acked), limit: BigInt(limit) },
+        },
+      ] as const;
+      const ours = [
+        encode([{ kind: 'ping', token: acked }]),
+        encode([{ kind: 'pong', token: limit }]),
+        encode([{ kind: 'credit', channel: number, acked, limit }]),
+      ];
+      for (const [i, kind] of theirs.entries()) {
+        const bytes = Buffer.from(toBinary(FrameSchema, create(FrameSchema, { kind })));
+        const theirPrefix = Buffer.alloc(5);
+        theirPrefix.writeUInt32BE(bytes.length, 1);
+        assert.deepEqual(decode([Buffer.concat([theirPrefix, bytes])]), decode([ours[i]!]));
+      }
+    }),
+  );
+});
+
 test('data with its fields in another order, or with unknown ones, is understood', () => {
   // payload (3), channel (1), an unknown field (9), offset (2)
   const inner = Buffer.from([0x1a, 2, 0x68, 0x69, 0x08, 5, 0x48, 1, 0x10, 9]);
@@ -161,14 +203,14 @@ test('data with its fields in another order, or with unknown ones, is understood
 });
 
 test('an oversized frame is refused by its prefix, before its bytes arrive', () => {
-  const decoder = new FrameDecoder({ onData: () => {}, onFrame: () => {} });
+  const decoder = new FrameDecoder(SILENT);
   const prefix = Buffer.alloc(5);
   prefix.writeUInt32BE(MAX_FRAME_BYTES + 1, 1);
   assert.throws(() => decoder.push(prefix), isProtocolError);
 });
 
 test('a control frame over its own, smaller cap is refused before it is collected', () => {
-  const decoder = new FrameDecoder({ onData: () => {}, onFrame: () => {} });
+  const decoder = new FrameDecoder(SILENT);
   const prefix = Buffer.alloc(6);
   prefix.writeUInt32BE(MAX_CONTROL_FRAME_BYTES + 1, 1);
   prefix[5] = (5 << 3) | 2;
@@ -184,7 +226,7 @@ test('data over 64 KiB is refused', () => {
 
 test('garbage never does anything but a protocol error', () => {
   const run = (bytes: Uint8Array): void => {
-    const decoder = new FrameDecoder({ onData: () => {}, onFrame: () => {} });
+    const decoder = new FrameDecoder(SILENT);
     try {
       decoder.push(Buffer.from(bytes));
     } catch (error) {
