@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Child } from '../lib/child.ts';
 import { residentKb } from '../lib/resident.ts';
 import type { Scenario } from '../scenario.ts';
-import { agentEnvironment, type Burrow } from '../systems/burrow.ts';
+import { agentEnvironment, startBurrow, type Burrow } from '../systems/burrow.ts';
 
 /** What one agent may hold by default (`agents.maxLinksPerAgent`). */
 const LINKS_PER_AGENT = 16;
@@ -33,7 +33,8 @@ export const idleLink: Scenario = {
   results: { 'idle-link-kb': 'KB' },
   systems: ['burrow'],
   run: async (stand) => {
-    const relay = await stand.burrow();
+    // A relay of its own for each round: one that has worked holds free memory, and would seem to need none.
+    await using relay = await startBurrow(stand.directory);
     const names = Array.from(
       { length: AGENTS },
       (_, i) => `idle-${randomBytes(3).toString('hex')}-${i}`,
@@ -50,7 +51,6 @@ export const idleLink: Scenario = {
     const held = await hold(relay, tokens);
     const after = residentKb(relay.pid);
     await held.stop();
-    for (const name of names) await relay.client.workspaces.terminate(name);
     return { 'idle-link-kb': (after - before) / (LINKS_PER_AGENT * AGENTS) };
   },
 };

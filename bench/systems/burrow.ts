@@ -1,4 +1,4 @@
-import { mkdirSync, existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createClient, type Client, type CreatedWorkspace } from '@burrow/api';
 import { Child, run } from '../lib/child.ts';
@@ -28,8 +28,7 @@ interface ReadyFile {
 
 export async function startBurrow(directory: string): Promise<Burrow> {
   await run(process.execPath, [join(ROOT, 'scripts/build-agent.mjs')]);
-  const root = join(directory, 'burrow');
-  mkdirSync(root, { recursive: true, mode: 0o700 });
+  const root = mkdtempSync(join(directory, 'burrow-'));
   const port = await freePort();
   const readyFile = join(root, 'ready.json');
   const relay = new Child(process.execPath, [
