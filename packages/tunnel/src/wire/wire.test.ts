@@ -13,7 +13,8 @@ import { Batch } from './encode.ts';
 import { VarintReader, varintLength, writeVarint } from './varint.ts';
 
 type Event =
-  | { kind: 'ping' | 'pong'; token: number }
+  | { kind: 'ping'; token: number }
+  | { kind: 'pong'; token: number }
   | { kind: 'data'; channel: number; offset: number; payload: Buffer }
   | { kind: 'credit'; channel: number; acked: number; limit: number }
   | { kind: 'reset'; channel: number; reason: string };
