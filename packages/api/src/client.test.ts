@@ -38,7 +38,7 @@ const workspace = {
   url: 'http://web.relay.test',
   state: 'running',
   driver: 'external',
-  editorPort: 13_337,
+  editorPort: 60_001,
   createdAt: '2026-01-01T00:00:00.000Z',
   agent: null,
 };

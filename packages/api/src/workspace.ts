@@ -35,7 +35,7 @@ export const createWorkspaceSchema = z
     /** Made up when left out. */
     name: workspaceNameSchema.optional(),
     driver: driverSchema,
-    /** The port that the workspace's own host name leads to. Default 13337; `local` picks its own. */
+    /** The port that the workspace's own host name leads to. Default 60001, as in GitLab workspaces; `local` picks its own. */
     editorPort: portNumberSchema.optional(),
     ports: z
       .array(portSettingsSchema.extend({ port: portNumberSchema }))

@@ -26,7 +26,7 @@ export interface ControlConfig {
   readonly localRelayUrl?: URL;
   /** How long an agent's token stays good without a link, ms. Default 24 h. */
   readonly leaseMs?: number;
-  /** The editor's port of a new external workspace. Default 13337 (code-server's). */
+  /** The editor's port of a new external workspace. Default 60001, as in GitLab workspaces. */
   readonly editorPort?: number;
   /** Living workspaces that one person may have. Default 500. */
   readonly maxWorkspaces?: number;

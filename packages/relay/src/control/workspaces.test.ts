@@ -33,7 +33,7 @@ describe('POST /workspaces', () => {
       url: 'http://web.localhost:8080',
       state: 'starting',
       driver: 'external',
-      editorPort: 13_337,
+      editorPort: 60_001,
       createdAt: new Date(t.clock.now()).toISOString(),
       agent: null,
     });

@@ -10,7 +10,8 @@ import { findWorkspace } from './rows.ts';
 import { viewWorkspace } from './view.ts';
 
 /** code-server's own default. */
-const EDITOR_PORT = 13_337;
+/** That of GitLab workspaces. */
+const EDITOR_PORT = 60_001;
 const MAX_WORKSPACES = 500;
 /** Made-up names that are taken before giving up. */
 const NAME_ATTEMPTS = 20;
