@@ -9,7 +9,6 @@ import { generateName } from './generate-name.ts';
 import { findWorkspace } from './rows.ts';
 import { viewWorkspace } from './view.ts';
 
-/** code-server's own default. */
 /** That of GitLab workspaces. */
 const EDITOR_PORT = 60_001;
 const MAX_WORKSPACES = 500;
