@@ -8,6 +8,7 @@ import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'nod
 import type { TunnelError } from '@burrow/tunnel';
 import { RelayError } from '../errors.ts';
 import { clientOf } from '../listen/forwarded.ts';
+import { AccessWatch, WATCH_AFTER_MS, reasonOf } from './access-watch.ts';
 import { lookup } from './characters.ts';
 import type { ConnectionInfo, Engine, FrontConnection } from './engine.ts';
 import { NO_TRAILERS, type Exchange, type ResponseBody, type ResponseSink } from './exchange.ts';
@@ -34,6 +35,7 @@ export class H2Request implements ResponseSink, FrontConnection {
   #route: Route | undefined;
   #exchange: Exchange | undefined;
   #waiting: AbortController | undefined;
+  #watch: AccessWatch | undefined;
   #webSocketKey: string | undefined;
   #upgraded = false;
   #bodyDone: boolean;
@@ -73,7 +75,41 @@ export class H2Request implements ResponseSink, FrontConnection {
     this.#decide(this.#head);
   }
 
-  tick(): void {}
+  tick(now: number): void {
+    if (this.#upgraded || now - this.#started >= WATCH_AFTER_MS) this.#lookAtAccess();
+  }
+
+  #lookAtAccess(): void {
+    const decision = this.#route?.decision;
+    if (this.#finished || this.#exchange === undefined || decision?.kind !== 'app') return;
+    this.#watch ??= new AccessWatch(
+      this.#engine.deps.policy,
+      this.#request as RequestHead,
+      decision,
+      (now) => {
+        if (!this.#finished && this.#exchange !== undefined) this.#accessLost(now);
+      },
+    );
+    this.#watch.look();
+  }
+
+  #accessLost(decision: Decision): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    this.#pending = undefined;
+    exchange?.cancel('Access was taken away.');
+    this.#engine.deps.log.info(
+      {
+        request: this.#id,
+        host: this.#head?.authority,
+        reason: reasonOf(decision),
+        upgraded: this.#upgraded,
+      },
+      'access was taken away, the request is cut off',
+    );
+    if (!this.#headSent && decision.kind === 'respond') this.#respond(decision.response, 'local');
+    else this.destroy('access was taken away');
+  }
 
   drain(): void {}
 

@@ -155,6 +155,8 @@ export interface Harness extends AsyncDisposable {
   readonly server: Server;
   readonly heads: RequestHead[];
   readonly outcomes: [HttpOutcome, number][];
+  /** Lines of level info and above. */
+  readonly logged: { readonly fields: object; readonly message: string }[];
   decide: (head: RequestHead) => Decision | Promise<Decision>;
   version: number;
 }
@@ -162,6 +164,10 @@ export interface Harness extends AsyncDisposable {
 export interface HarnessOptions {
   /** The upstream. */
   readonly port: number;
+  /** Instead of one that sends everything to `port`. */
+  readonly gatePolicy?: GatePolicy;
+  /** The test expects errors in the log. */
+  readonly quiet?: boolean;
   readonly policy?: Partial<PortPolicy>;
   readonly limits?: Partial<HttpLimits>;
   readonly reusable?: boolean;
@@ -205,12 +211,24 @@ export async function harness(options: HarnessOptions): Promise<Harness> {
     }),
     badRequest: (status, reason) => ({ status, headers: [], body: reason }),
   };
+  const logged: Harness['logged'] = [];
+  const note = (fields: object, message: string): void => {
+    logged.push({ fields, message });
+  };
   const gateway = createGateway({
-    policy,
+    policy: options.gatePolicy ?? policy,
     router,
     control: { connect: options.control ?? (() => new Duplex()) },
     trusted: { has: () => options.trusted ?? false },
-    log: { debug() {}, info() {}, warn() {}, error: (fields, text) => console.error(text, fields) },
+    log: {
+      debug() {},
+      info: note,
+      warn: note,
+      error(fields, message) {
+        note(fields, message);
+        if (options.quiet !== true) console.error(message, fields);
+      },
+    },
     metrics: {
       onRequest() {},
       onResponse: (outcome, status) => outcomes.push([outcome, status]),
@@ -235,6 +253,7 @@ export async function harness(options: HarnessOptions): Promise<Harness> {
     server,
     heads,
     outcomes,
+    logged,
     async [Symbol.asyncDispose]() {
       gateway.close();
       server.close();

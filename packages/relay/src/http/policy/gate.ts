@@ -37,8 +37,11 @@ const PLAIN_PATHS = [
   '/burrow.tunnel.v1.TunnelService/Connect',
 ] as const;
 
-/** How long (ms) the engine may reuse a decision: expiry and changed workspaces are felt within it. */
-const REUSE_MS = 1000;
+/**
+ * How long (ms) the engine may reuse a decision: expiry and changed workspaces are
+ * felt within it, and by what is open already half a second later.
+ */
+const REUSE_MS = 500;
 
 type AppPlace = Extract<Host['place'], { kind: 'app' }>;
 
