@@ -33,6 +33,11 @@ const PYTHON_GRPC: Need = {
   debian: 'python3-grpcio',
   present: () => hasPythonModule('grpc'),
 };
+const PYTHON_GRPC_TOOLS: Need = {
+  what: 'gRPC code generator for Python 3',
+  debian: 'python3-grpc-tools',
+  present: () => hasPythonModule('grpc_tools'),
+};
 
 export const STAGES: readonly Stage[] = [
   { kind: 'check', name: 'types', command: 'tsc', args: ['-p', 'tsconfig.json'] },
@@ -54,6 +59,7 @@ export const STAGES: readonly Stage[] = [
     needs: [
       OPENSSL,
       PYTHON_GRPC,
+      PYTHON_GRPC_TOOLS,
       command('nginx', 'nginx', 'nginx'),
       command('curl', 'curl', 'curl'),
     ],
