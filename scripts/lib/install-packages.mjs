@@ -41,7 +41,7 @@ function digest(root) {
 }
 
 /**
- * Runs `npm ci` when the packages are missing or package-lock.json changed
+ * Runs `npm install` when the packages are missing or package-lock.json changed
  * since; otherwise does nothing, in milliseconds.
  * @param {string} root
  * @param {AbortSignal} [signal]
@@ -57,7 +57,9 @@ export async function installPackages(root, signal) {
       if (!installedMatchesLock(root)) {
         const progress = step('Installing packages (only the first time)');
         try {
-          await npm(['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+          // Not `npm ci`: it refuses a lock file that lacks optional packages of other
+          // platforms, which is what npm writes where a registry does not carry them.
+          await npm(['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
             cwd: root,
             ...(signal === undefined ? {} : { signal }),
           });
