@@ -55,7 +55,7 @@ export type Decision =
       readonly principal: Principal;
       /**
        * Extra response header pairs `[name, value, …]` (CORS). The same names that
-       * the app set are removed first.
+       * the app set are removed first, except that `Vary` is added to the app's own.
        */
       readonly responseHeaders?: readonly string[];
       /**

@@ -430,6 +430,29 @@ test('cookies for a wider domain and for our own names are dropped, others pass'
   client.socket.destroy();
 });
 
+test("Vary: Origin joins the app's own Vary instead of replacing it", async () => {
+  const cases: [string, string][] = [
+    ['', 'Vary: Origin\r\n'],
+    ['Vary: Accept-Encoding\r\n', 'Vary: Accept-Encoding, Origin\r\n'],
+    ['Vary: A\r\nX: y\r\nvary: B\r\n', 'Vary: A\r\nX: y\r\nvary: B, Origin\r\n'],
+    ['Vary: accept, origin\r\n', 'Vary: accept, origin\r\n'],
+    ['Vary: *\r\n', 'Vary: *\r\n'],
+  ];
+  let fields = '';
+  await using app = await scripted(() => `HTTP/1.1 200 OK\r\n${fields}Content-Length: 2\r\n\r\nok`);
+  await using gate = await harness({ port: app.port, responseHeaders: ['Vary', 'Origin'] });
+  for (const [sent, expected] of cases) {
+    fields = sent;
+    const client = new RawClient(gate.port).send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    const text = await client.untilText('\r\n\r\nok');
+    assert.equal(
+      text.replace('HTTP/1.1 200 OK\r\n', '').replace('Content-Length: 2\r\n', ''),
+      `${expected}\r\nok`,
+    );
+    client.socket.destroy();
+  }
+});
+
 test("host 'localhost': Host, Origin and Referer are the app's own, Location the public one", async () => {
   let seen = '';
   await using app = await scripted((head) => {

@@ -146,7 +146,7 @@ export interface ResponseRules {
   readonly guardCookies: boolean;
   /** Lower case host without port: what cookies may be for. */
   readonly host: string;
-  /** Pairs to set, over the app's own. */
+  /** Pairs to set, over the app's own; of Vary, what the app's own lacks is added to it. */
   readonly set: readonly string[];
   /** Location and Access-Control-Allow-Origin that begin with `from` get `to` instead. */
   readonly origin: { readonly from: string; readonly to: string } | undefined;
@@ -169,7 +169,7 @@ export function responsePairs(
     const lower = name.toLowerCase();
     if (HOP_BY_HOP.has(lower)) continue;
     if (connection.length > 0 && connection.includes(lower) && !END_TO_END.has(lower)) continue;
-    if (set?.has(lower) === true) continue;
+    if (set?.has(lower) === true && lower !== 'vary') continue;
     if (rules.guardCookies && lower === 'set-cookie' && !maySet(value, rules.host)) continue;
     if (
       rules.origin !== undefined &&
@@ -179,8 +179,25 @@ export function responsePairs(
     }
     pairs.push(name, value);
   }
-  if (set !== undefined) pairs.push(...rules.set);
+  for (let i = 0; i + 1 < rules.set.length; i += 2) {
+    const name = rules.set[i] as string;
+    if (name.toLowerCase() === 'vary') addVary(pairs, rules.set[i + 1] as string);
+    else pairs.push(name, rules.set[i + 1] as string);
+  }
   return pairs;
+}
+
+/** The app's own list stays as it is, and gets `field` at its end unless it names it, or all. */
+function addVary(pairs: string[], field: string): void {
+  let last = -1;
+  for (let i = 0; i + 1 < pairs.length; i += 2) {
+    if ((pairs[i] as string).toLowerCase() !== 'vary') continue;
+    const named = (pairs[i + 1] as string).toLowerCase().split(/[\s,]+/);
+    if (named.includes('*') || named.includes(field.toLowerCase())) return;
+    last = i + 1;
+  }
+  if (last === -1) pairs.push('Vary', field);
+  else pairs[last] = pairs[last] === '' ? field : `${pairs[last]}, ${field}`;
 }
 
 /**

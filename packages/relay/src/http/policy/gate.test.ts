@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newSecret } from '../../auth/secrets.ts';
+import { SqlError } from '../../db/sql-error.ts';
+import { RelayError } from '../../errors.ts';
 import type { RequestHead } from '../gate-policy.ts';
+import { createGatePolicy } from './gate.ts';
 import {
   headerOf,
   policyWorld,
@@ -495,7 +498,52 @@ test('CORS headers name the origin of the policy, and only that', async () => {
     'https://front.example',
     'Access-Control-Allow-Credentials',
     'true',
+    'Vary',
+    'Origin',
   ]);
+});
+
+test('a database that fails is a 503 with Retry-After, logged once, and tells no details', async () => {
+  const { auth, clock } = await policyWorld();
+  const logged: unknown[] = [];
+  let fault: Error = new SqlError({ message: 'disk I/O error', sqlite: 10 });
+  const policy = createGatePolicy({
+    domain: 'burrow.test',
+    publicHosts: [],
+    auth: {
+      ...auth,
+      version: 0,
+      tokens: { ...auth.tokens, verify: () => Promise.reject(fault) },
+    },
+    clock,
+    directory: { find: () => undefined },
+    log: { error: (fields) => logged.push(fields) },
+  });
+  const head = requestHead({
+    headers: { 'burrow-authorization': `Bearer burrow_pat_${newSecret()}` },
+  });
+  const failed = async (): Promise<RelayError> => {
+    try {
+      await policy.decide(head);
+    } catch (error) {
+      return error as RelayError;
+    }
+    throw new Error('it was decided');
+  };
+  const error = await failed();
+  assert.equal(error.code, 'unavailable');
+  const response = policy.failure(head, error, {});
+  assert.equal(response.status, 503);
+  assert.match(headerOf(response, 'retry-after') ?? '', /^[1-9]/);
+  assert.doesNotMatch(String(response.body), /disk/);
+  fault = new RelayError('unavailable', 'The thread has ended.');
+  assert.equal((await failed()).retryAfter, error.retryAfter);
+  assert.equal(logged.length, 1);
+  clock.advance(10_000);
+  await failed();
+  assert.equal(logged.length, 2);
+  fault = new TypeError('a bug');
+  assert.equal(await failed(), fault);
 });
 
 test('an answered preflight allows what was asked, without cookies', async () => {

@@ -8,6 +8,7 @@ import {
   type WorkspaceRoute,
 } from '../../control/directory.ts';
 import type { Decision, GatePolicy, LocalResponse, RequestHead } from '../gate-policy.ts';
+import { databaseFaults, type FaultLog } from './database-fault.ts';
 import { readCredential, type Credential } from './credentials.ts';
 import { errorResponse, type ErrorAnswer } from './error-response.ts';
 import { explainAgent, explainFailure } from './explain-failure.ts';
@@ -28,6 +29,7 @@ export interface GatePolicyOptions extends HostNames {
    * probes, and links over WebSocket (which carry an agent's token, as over gRPC).
    */
   readonly plainPaths?: readonly string[];
+  readonly log?: FaultLog;
 }
 
 const PLAIN_PATHS = [
@@ -50,6 +52,7 @@ export function createGatePolicy(options: GatePolicyOptions): GatePolicy {
   const { auth, directory } = options;
   const clock = options.clock ?? { now: Date.now };
   const plainPaths = new Set<string>(options.plainPaths ?? PLAIN_PATHS);
+  const explainFault = databaseFaults(options.log, () => clock.now());
 
   const refuse = (head: RequestHead, answer: ErrorAnswer): Decision => ({
     kind: 'respond',
@@ -57,6 +60,14 @@ export function createGatePolicy(options: GatePolicyOptions): GatePolicy {
   });
 
   function decide(head: RequestHead): MaybePromise<Decision> {
+    const decision = judge(head);
+    if (!(decision instanceof Promise)) return decision;
+    return decision.catch((error: unknown) => {
+      throw explainFault(error);
+    });
+  }
+
+  function judge(head: RequestHead): MaybePromise<Decision> {
     const host = parseHost(head.authority.toLowerCase(), head.secure, options);
     const { place } = host;
     if (place.kind === 'unknown') return refuse(head, { code: 'misdirected' });

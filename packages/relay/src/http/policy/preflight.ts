@@ -15,7 +15,7 @@ export function allowPreflight(head: RequestHead, origin: string): LocalResponse
   const method = head.get('access-control-request-method') ?? '';
   const asked = head.get('access-control-request-headers') ?? '';
   const headers = [
-    ...corsHeaders(origin),
+    ...allowed(origin),
     'Vary',
     'Origin, Access-Control-Request-Method, Access-Control-Request-Headers',
     'Access-Control-Max-Age',
@@ -26,7 +26,14 @@ export function allowPreflight(head: RequestHead, origin: string): LocalResponse
   return { status: 204, headers, body: '' };
 }
 
-/** `origin` is one that the port's policy names, never merely the one that was sent. */
+/**
+ * `origin` is one that the port's policy names, never merely the one that was sent.
+ * Vary: a cache must not show the answer for one origin to another.
+ */
 export function corsHeaders(origin: string): string[] {
+  return [...allowed(origin), 'Vary', 'Origin'];
+}
+
+function allowed(origin: string): string[] {
   return ['Access-Control-Allow-Origin', origin, 'Access-Control-Allow-Credentials', 'true'];
 }
