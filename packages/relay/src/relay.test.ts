@@ -90,6 +90,20 @@ test('boots on a free port, and says that it lives and is ready', async (t) => {
   assert.deepEqual(JSON.parse(ready.text).parts, { relay: 'ready', database: 'ok', links: '0' });
 });
 
+test('a hand-over is only for an authority as browsers write it', async (t) => {
+  const { relay, get } = await boot(t);
+  const ask = async (host: string, ours: string): Promise<number> => {
+    const query = new URLSearchParams({ host, challenge: 'c'.repeat(43) });
+    return (await get(`/sign-in/hand-over?${query.toString()}`, { host: ours })).status;
+  };
+  const signIn = 303;
+  assert.equal(await ask(`demo.localhost:${relay.port}`, `localhost:${relay.port}`), signIn);
+  assert.equal(await ask('demo.localhost', 'localhost'), signIn);
+  // Browsers leave the default port out: a session for this spelling would never be used, or be another's.
+  assert.equal(await ask('demo.localhost:80', 'localhost:80'), 400);
+  assert.equal(await ask('demo.localhost:080', 'localhost:080'), 400);
+});
+
 test('metrics are there for a loopback peer', async (t) => {
   const { get } = await boot(t);
   const { status, text } = await get('/metrics');

@@ -97,7 +97,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
 
     let port = config.listen.port;
     const trusted = addressSet(config.listen.trustedProxies);
-    const auth = createAuth({ db: database.kysely as never });
+    const auth = createAuth({ db: database.kysely });
     const routing = memoryRouting({ maxWaiting: config.gateway.maxWaiting });
     let state: 'starting' | 'ready' | 'draining' = 'starting';
 
@@ -152,8 +152,10 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
           directory: parts.workspaces,
           domain: config.domain,
           workspaceOfHost: (authority, secure) => {
-            const { place } = parseHost(authority, secure, hosts);
-            return place.kind === 'app' ? place.workspace : undefined;
+            const host = parseHost(authority, secure, hosts);
+            // A session is for exactly the authority that browsers send: no default port, say.
+            if (host.authority !== authority || host.place.kind !== 'app') return undefined;
+            return host.place.workspace;
           },
           workspaces: (principal) => parts.listWorkspaces(principal),
         }),
@@ -195,7 +197,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       presence: (agentId) => routing.presence(agentId),
     };
     const gateway = createGateway({
-      policy: createGatePolicy({ auth, directory: control.workspaces, ...hosts }),
+      policy: createGatePolicy({ auth, directory: control.workspaces, log: logger, ...hosts }),
       router,
       control: controlServer,
       trusted,

@@ -27,7 +27,7 @@ export interface Host {
   readonly loopback: boolean;
 }
 
-const AUTHORITY = /^(\[[0-9a-f:.]{2,45}\]|[a-z0-9.-]{1,253})(?::(\d{1,5}))?$/;
+const AUTHORITY = /^(\[[0-9a-f:.]{2,45}\]|[a-z0-9.-]{1,253})(?::([1-9]\d{0,4}))?$/;
 
 /** A workspace's name; `<5 digits>-<name>` must fit a DNS label of 63 bytes. */
 const WORKSPACE = /^[a-z](?:[a-z0-9-]{0,32}[a-z0-9])?$/;
