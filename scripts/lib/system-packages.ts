@@ -27,8 +27,9 @@ export function hasCommand(...names: readonly string[]): boolean {
   );
 }
 
+/** For the system's own Python: Debian's packages are for that one. */
 export function hasPythonModule(name: string): boolean {
-  return spawnSync('python3', ['-c', `import ${name}`], { stdio: 'ignore' }).status === 0;
+  return spawnSync('/usr/bin/python3', ['-c', `import ${name}`], { stdio: 'ignore' }).status === 0;
 }
 
 function aptGet(args: readonly string[], signal: AbortSignal): Promise<void> {

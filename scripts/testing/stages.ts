@@ -28,11 +28,15 @@ const command = (what: string, debian: string, ...names: string[]): Need => ({
 });
 
 const OPENSSL = command('openssl', 'openssl', 'openssl');
-const PYTHON_GRPC: Need = {
-  what: 'gRPC for Python 3',
-  debian: 'python3-grpcio',
-  present: () => hasPythonModule('grpc'),
-};
+const python = (what: string, debian: string, module: string): Need => ({
+  what,
+  debian,
+  present: () => hasPythonModule(module),
+});
+const PYTHON_GRPC = [
+  python('gRPC for Python 3', 'python3-grpcio', 'grpc'),
+  python('the gRPC tools for Python 3', 'python3-grpc-tools', 'grpc_tools'),
+];
 const PYTHON_GRPC_TOOLS: Need = {
   what: 'gRPC code generator for Python 3',
   debian: 'python3-grpc-tools',
@@ -58,7 +62,7 @@ export const STAGES: readonly Stage[] = [
     concurrency: 1,
     needs: [
       OPENSSL,
-      PYTHON_GRPC,
+      ...PYTHON_GRPC,
       PYTHON_GRPC_TOOLS,
       command('nginx', 'nginx', 'nginx'),
       command('curl', 'curl', 'curl'),
