@@ -105,6 +105,9 @@ export function localDriver(options: LocalDriverOptions): Driver {
             env: {
               ...base,
               ...options.agentEnv,
+              // The relay is on this machine: no proxy stands between.
+              NO_PROXY: '*',
+              no_proxy: '*',
               BURROW_RELAY_URL: request.relayUrl,
               BURROW_AGENT_TOKEN: request.agentToken,
               // Less than the time it is given to end.
