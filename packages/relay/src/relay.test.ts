@@ -101,7 +101,7 @@ test('a hand-over is only for an authority as browsers write it', async (t) => {
   assert.equal(await ask('demo.localhost', 'localhost'), signIn);
   // Browsers leave the default port out: a session for this spelling would never be used, or be another's.
   assert.equal(await ask('demo.localhost:80', 'localhost:80'), 400);
-  assert.equal(await ask('demo.localhost:080', 'localhost:080'), 400);
+  assert.equal(await ask('demo.localhost:080', 'localhost:080'), 421);
 });
 
 test('metrics are there for a loopback peer', async (t) => {

@@ -410,6 +410,48 @@ test('slow heads get 408, silent connections are closed', async () => {
   silent.socket.destroy();
 });
 
+test('a client that stops in the middle of an upload gets 408; streams and slow apps may be silent', async () => {
+  let time = 0;
+  await using app = await upstream((socket) => {
+    socket.on('data', (chunk) => {
+      if (chunk.includes('/early')) {
+        socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n');
+      }
+    });
+  });
+  await using gate = await harness({
+    port: app.port,
+    now: () => time,
+    limits: { bodyIdleMs: 60_000 },
+  });
+  const send = (text: string): RawClient => new RawClient(gate.port).send(text);
+  const stuck = send('POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345');
+  const chunked = send(
+    'POST /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n',
+  );
+  const moving = send('POST /c HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1');
+  const complete = send('POST /d HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok');
+  const early = send('POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1');
+  await early.untilText('hi');
+  await waitUntil(() => gate.router.opened.length === 5);
+  const ticks = async (): Promise<void> => {
+    // Two rounds of the gateway's own timer.
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+  };
+  time = 1_000;
+  await ticks();
+  moving.send('2');
+  time = 50_000;
+  await ticks();
+  time = 62_000;
+  await ticks();
+  assert.match(await stuck.untilEnd(), /^HTTP\/1.1 408 [^]*body did not arrive/);
+  assert.match(await chunked.untilEnd(), /^HTTP\/1.1 408 /);
+  assert.deepEqual([moving.ended, complete.ended, early.ended], [false, false, false]);
+  await waitUntil(() => gate.router.channels.size === 3);
+  for (const client of [stuck, chunked, moving, complete, early]) client.socket.destroy();
+});
+
 test('cookies for a wider domain and for our own names are dropped, others pass', async () => {
   await using app = await scripted(
     () =>

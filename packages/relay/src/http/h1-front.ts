@@ -85,6 +85,9 @@ export class H1Front implements ResponseSink, FrontConnection {
   #bodyLeft = 0;
   #bodyDone = true;
   #bodySeen = false;
+  /** Bytes of the body came since the last tick. */
+  #bodyMoved = false;
+  #bodyDeadline = 0;
   #chunks: ChunkedReader | undefined;
   #refused = false;
 
@@ -125,12 +128,24 @@ export class H1Front implements ResponseSink, FrontConnection {
       (this.#state === EXCHANGE && now - this.#started >= WATCH_AFTER_MS)
     ) {
       this.#lookAtAccess();
+      if (!this.#bodyDone && this.#state === EXCHANGE) this.#lookAtBody(now);
     }
     if (now < this.#deadline) return;
     if (this.#state === HEAD && this.#held !== undefined) {
       this.#malformed(new HeadError(408, 'The request head did not arrive in time.'));
     } else {
       this.destroy('timed out');
+    }
+  }
+
+  /** Here and not with each piece: no clock is read for bytes that flow. */
+  #lookAtBody(now: number): void {
+    const excused = this.#readPaused || (this.#headSent && !this.#responseDone);
+    if (this.#bodyMoved || excused || this.#bodyDeadline === 0) {
+      this.#bodyMoved = false;
+      this.#bodyDeadline = now + this.#engine.limits.bodyIdleMs;
+    } else if (now >= this.#bodyDeadline) {
+      this.#brokenBody(new HeadError(408, 'The rest of the request body did not arrive in time.'));
     }
   }
 
@@ -321,6 +336,7 @@ export class H1Front implements ResponseSink, FrontConnection {
     this.#status = 0;
     this.#retried = false;
     this.#watch = undefined;
+    this.#bodyDeadline = 0;
     this.#headSent = this.#responseDone = this.#refused = this.#bodySeen = false;
     this.#bodyLeft = fields.length;
     this.#bodyDone = fields.length === 0;
@@ -515,7 +531,7 @@ export class H1Front implements ResponseSink, FrontConnection {
   #feed(buffer: Buffer, start: number): void {
     let position = start;
     const exchange = this.#refused ? undefined : this.#exchange;
-    this.#bodySeen = true;
+    this.#bodySeen = this.#bodyMoved = true;
     let room = true;
     if (this.#bodyLeft >= 0) {
       const take = Math.min(this.#bodyLeft, buffer.length - position);

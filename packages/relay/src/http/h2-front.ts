@@ -40,6 +40,9 @@ export class H2Request implements ResponseSink, FrontConnection {
   #upgraded = false;
   #bodyDone: boolean;
   #bodyPiped = false;
+  /** Bytes of the body came since the last tick. */
+  #bodyMoved = false;
+  #bodyDeadline = 0;
   #requestTrailers: readonly string[] = NO_TRAILERS;
   #headSent = false;
   #finished = false;
@@ -77,6 +80,27 @@ export class H2Request implements ResponseSink, FrontConnection {
 
   tick(now: number): void {
     if (this.#upgraded || now - this.#started >= WATCH_AFTER_MS) this.#lookAtAccess();
+    if (!this.#bodyDone && !this.#upgraded) this.#lookAtBody(now);
+  }
+
+  /** A gRPC call may wait for its client for hours before either side says more. */
+  #lookAtBody(now: number): void {
+    const decision = this.#route?.decision;
+    const excused =
+      this.#finished ||
+      this.#exchange === undefined ||
+      this.#headSent ||
+      this.#stream.isPaused() ||
+      (decision?.kind === 'app' && decision.policy.protocol === 'h2c');
+    if (this.#bodyMoved || excused || this.#bodyDeadline === 0) {
+      this.#bodyMoved = false;
+      this.#bodyDeadline = now + this.#engine.limits.bodyIdleMs;
+    } else if (now >= this.#bodyDeadline) {
+      const exchange = this.#exchange;
+      this.#exchange = undefined;
+      exchange?.cancel('The request body stopped.');
+      this.#refuse(new HeadError(408, 'The rest of the request body did not arrive in time.'));
+    }
   }
 
   #lookAtAccess(): void {
@@ -257,6 +281,7 @@ export class H2Request implements ResponseSink, FrontConnection {
         raw ?? Object.entries(headers).flatMap(([name, value]) => [name, String(value)]);
     });
     stream.on('data', (chunk: Buffer) => {
+      this.#bodyMoved = true;
       if (this.#exchange?.writeBody(chunk, false) === false) stream.pause();
     });
     stream.on('end', () => {

@@ -11,6 +11,12 @@ export interface HttpLimits {
   readonly headTimeoutMs: number;
   /** Nothing asked on a connection. Over the 60 s of common load balancers. */
   readonly idleTimeoutMs: number;
+  /**
+   * A request whose body stops in the middle, by the client, before its response has
+   * begun (or when that is complete already). Once the response flows, or after an
+   * upgrade, silence is allowed: streams may go both ways for hours.
+   */
+  readonly bodyIdleMs: number;
   /** After a client half-closed with its request complete: how long its response may still take. */
   readonly halfCloseGraceMs: number;
   /** After our last byte: how long a client may go on sending before the socket is destroyed. */
@@ -39,6 +45,7 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = Object.freeze({
   trailerBytes: 16 * 1024,
   headTimeoutMs: 30_000,
   idleTimeoutMs: 65_000,
+  bodyIdleMs: 5 * 60_000,
   halfCloseGraceMs: 2_000,
   lingerMs: 2_000,
   heldBytes: 64 * 1024,
