@@ -37,11 +37,6 @@ const PYTHON_GRPC = [
   python('gRPC for Python 3', 'python3-grpcio', 'grpc'),
   python('the gRPC tools for Python 3', 'python3-grpc-tools', 'grpc_tools'),
 ];
-const PYTHON_GRPC_TOOLS: Need = {
-  what: 'gRPC code generator for Python 3',
-  debian: 'python3-grpc-tools',
-  present: () => hasPythonModule('grpc_tools'),
-};
 
 export const STAGES: readonly Stage[] = [
   { kind: 'check', name: 'types', command: 'tsc', args: ['-p', 'tsconfig.json'] },
@@ -63,7 +58,6 @@ export const STAGES: readonly Stage[] = [
     needs: [
       OPENSSL,
       ...PYTHON_GRPC,
-      PYTHON_GRPC_TOOLS,
       command('nginx', 'nginx', 'nginx'),
       command('curl', 'curl', 'curl'),
     ],
