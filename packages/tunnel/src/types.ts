@@ -93,6 +93,7 @@ export interface LinkHandler {
   onClose(error: TunnelError): void;
 }
 
+/** A live view: reading it costs nothing, and it changes as the link works. */
 export interface LinkStats {
   readonly channels: number;
   readonly bytesIn: number;

@@ -20,6 +20,8 @@ export interface ChannelHost extends Link {
   /** The endpoint is done with its number. */
   forget(endpoint: Endpoint): void;
   onStall(): void;
+  /** So many more bytes (or fewer, when negative) wait in an endpoint's queue. */
+  onQueued(bytes: number): void;
 }
 
 export interface ChannelFacts {
@@ -138,6 +140,7 @@ export class ChannelEnd implements Channel, Endpoint {
     if (this.#closed || this.#queue.finQueued) return false;
     if (chunk.length > 0) {
       this.#queue.push(asBuffer(chunk));
+      this.#host.onQueued(chunk.length);
       if (this.#send.room > 0) this.#host.wake(this);
       else this.#host.onStall();
     }
@@ -184,6 +187,7 @@ export class ChannelEnd implements Channel, Endpoint {
       Math.min(max, this.#send.room),
     );
     this.#send.sent += sent;
+    this.#host.onQueued(-sent);
     if (this.#queue.finSent) this.#send.sent += 1;
     if (this.#queue.bytes > 0 && this.#send.room === 0) this.#host.onStall();
     this.#meter.sent(sent, now);
@@ -261,6 +265,7 @@ export class ChannelEnd implements Channel, Endpoint {
 
   #close(): void {
     this.#closed = true;
+    this.#host.onQueued(-this.#queue.bytes);
     this.#queue.clear();
     this.#early = undefined;
     this.#receive.release();

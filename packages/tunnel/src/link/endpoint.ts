@@ -17,7 +17,6 @@ export interface Endpoint extends Sender {
   emit(batch: Batch, max: number, now: number): number;
   /** A Credit is owed since a while: put it into the batch. */
   emitCredit(batch: Batch): void;
-  readonly queuedBytes: number;
   /** After the batch has left: tell the user, if it waits for room. */
   afterEmit(): void;
 }

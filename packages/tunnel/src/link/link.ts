@@ -56,7 +56,7 @@ const batch = new Batch();
  * sends next, and watches whether the other side lives. All that is queued in
  * one turn of the event loop leaves in one write.
  */
-export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
+export class LinkCore implements ChannelHost, LinkStats, TransportHandler, FrameSink {
   readonly id = randomBytes(6).toString('hex');
   readonly #transport: Transport;
   #handler: LinkHandler | undefined;
@@ -90,6 +90,7 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
   #bytesIn = 0;
   #bytesOut = 0;
   #stalls = 0;
+  #queuedBytes = 0;
   #bulkAt = -Infinity;
 
   constructor(transport: Transport, options: LinkOptions) {
@@ -114,21 +115,31 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
   }
 
   get stats(): LinkStats {
-    let queuedBytes = 0;
-    for (const endpoint of this.#endpoints.values()) queuedBytes += endpoint.queuedBytes;
-    return {
-      channels: this.#endpoints.size,
-      bytesIn: this.#bytesIn,
-      bytesOut: this.#bytesOut,
-      queuedBytes,
-      stalls: this.#stalls,
-      rttMs: this.#rtt.smoothedMs,
-      bulk: this.bulk,
-    };
+    return this;
   }
 
-  get channelCount(): number {
+  get channels(): number {
     return this.#endpoints.size;
+  }
+
+  get bytesIn(): number {
+    return this.#bytesIn;
+  }
+
+  get bytesOut(): number {
+    return this.#bytesOut;
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  get stalls(): number {
+    return this.#stalls;
+  }
+
+  get rttMs(): number | undefined {
+    return this.#rtt.smoothedMs;
   }
 
   /** Whether bulk went out or came in during the last second. */
@@ -278,6 +289,10 @@ export class LinkCore implements ChannelHost, TransportHandler, FrameSink {
 
   onStall(): void {
     this.#stalls++;
+  }
+
+  onQueued(bytes: number): void {
+    this.#queuedBytes += bytes;
   }
 
   // ---- sending ---------------------------------------------------------------

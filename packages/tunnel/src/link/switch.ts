@@ -86,10 +86,6 @@ class Leg implements Endpoint {
     return this.#promised;
   }
 
-  get queuedBytes(): number {
-    return this.#queue.bytes;
-  }
-
   get sendable(): boolean {
     return !this.#done && this.#queue.sendable(this.#send.room);
   }
@@ -106,6 +102,7 @@ class Leg implements Endpoint {
       Math.min(max, this.#send.room),
     );
     this.#send.sent += sent;
+    this.#host.onQueued(-sent);
     if (this.#queue.finSent) this.#send.sent += 1;
     this.#meter.sent(sent, now);
     const sendable = Math.min(this.#send.limit, this.#send.sent + SWITCH_BUDGET_BYTES);
@@ -177,6 +174,7 @@ class Leg implements Endpoint {
 
   #push(payload: Buffer): void {
     this.#queue.push(payload);
+    this.#host.onQueued(payload.length);
     if (this.sendable) this.#host.wake(this);
   }
 
@@ -204,6 +202,7 @@ class Leg implements Endpoint {
 
   #close(): void {
     this.#done = true;
+    this.#host.onQueued(-this.#queue.bytes);
     this.#queue.clear();
   }
 }
