@@ -57,6 +57,9 @@ export const wanKeystroke: Scenario = {
     const system = await stand.slowSystem(name);
     const down = percentile(await beside(stand, system, 'download'), 0.99);
     const up = percentile(await beside(stand, system, 'upload'), 0.99);
+    process.stderr.write(
+      `  beside a download ${down.toFixed(1)} ms, beside an upload ${up.toFixed(1)} ms\n`,
+    );
     // The worse of the two directions.
     return { 'wan-keystroke-p99': Math.max(down, up) };
   },
