@@ -16,6 +16,10 @@ export interface ByteStreamHandler {
 
 export interface ByteStream {
   readonly closed: boolean;
+  /** Of a channel: false until its target is connected. */
+  readonly opened?: boolean | undefined;
+  /** Of a channel: what carries it. */
+  readonly link?: { readonly draining: boolean } | undefined;
   setHandler(handler: ByteStreamHandler): void;
   /** False: stop until `onWritable`. */
   write(chunk: Uint8Array): boolean;
@@ -29,21 +33,27 @@ export interface ByteStream {
 /** Bytes given to the handler and not consumed at which a Duplex is paused. */
 const PAUSE_AT = 256 * 1024;
 
-/** The handler may be set later; until then the Duplex is not read. */
-export function duplexToByteStream(duplex: Duplex): ByteStream {
-  return new DuplexByteStream(duplex);
+type Carrier = Pick<ByteStream, 'opened' | 'link'>;
+
+/** The handler may be set later; until then the Duplex is not read. `over`: the channel below it. */
+export function duplexToByteStream(duplex: Duplex, over?: Carrier): ByteStream {
+  return new DuplexByteStream(duplex, over);
 }
 
 class DuplexByteStream implements ByteStream {
+  readonly link: ByteStream['link'];
   readonly #duplex: Duplex;
+  readonly #over: Carrier | undefined;
   #handler: ByteStreamHandler | undefined;
   #owed = 0;
   #error: Error | undefined;
   #closed = false;
   #reset = false;
 
-  constructor(duplex: Duplex) {
+  constructor(duplex: Duplex, over: Carrier | undefined) {
     this.#duplex = duplex;
+    this.#over = over;
+    this.link = over?.link;
     duplex.on('error', (error) => {
       this.#error ??= error;
     });
@@ -52,6 +62,10 @@ class DuplexByteStream implements ByteStream {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  get opened(): boolean | undefined {
+    return this.#over?.opened;
   }
 
   setHandler(handler: ByteStreamHandler): void {

@@ -32,10 +32,11 @@ export interface ResponseSink {
   onRequestRefused(): void;
   /**
    * `untouched`: no byte of a response had come. `stale`: and the connection had
-   * served another request before. After the end of an upgraded connection
+   * served another request before. `unsent`: no byte of the request has reached the app, any
+   * method may be sent again. After the end of an upgraded connection
    * `error` may be undefined.
    */
-  onFailed(error: Error | undefined, untouched: boolean, stale: boolean): void;
+  onFailed(error: Error | undefined, untouched: boolean, stale: boolean, unsent: boolean): void;
 }
 
 export interface Exchange {
@@ -59,6 +60,11 @@ export interface RequestPlan {
   /** -1: chunked; 0: none. */
   readonly length: number;
   readonly upgrade: boolean;
+}
+
+/** An agent that is about to leave refused the channel, before it connected to anything. */
+export function refusedByDrain(error: Error | undefined, opened: boolean | undefined): boolean {
+  return opened === false && (error as { code?: unknown } | undefined)?.code === 'draining';
 }
 
 export const NO_TRAILERS: readonly string[] = Object.freeze([]);

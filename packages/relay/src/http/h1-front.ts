@@ -88,6 +88,9 @@ export class H1Front implements ResponseSink, FrontConnection {
   /** Bytes of the body came since the last tick. */
   #bodyMoved = false;
   #bodyDeadline = 0;
+  /** What came of the body with its head; with it alone the request can be sent again. */
+  #given: Buffer | undefined;
+  #gaveMore = false;
   #chunks: ChunkedReader | undefined;
   #refused = false;
 
@@ -224,7 +227,10 @@ export class H1Front implements ResponseSink, FrontConnection {
         break;
       case EXCHANGE:
         if (this.#bodyDone || this.#held !== undefined) this.#hold(chunk);
-        else this.#feed(chunk, 0);
+        else {
+          this.#gaveMore = true;
+          this.#feed(chunk, 0);
+        }
         break;
       case UPGRADED:
         if (this.#exchange?.writeBody(chunk, false) === false) this.#pauseReading();
@@ -337,6 +343,7 @@ export class H1Front implements ResponseSink, FrontConnection {
     this.#retried = false;
     this.#watch = undefined;
     this.#bodyDeadline = 0;
+    this.#gaveMore = false;
     this.#headSent = this.#responseDone = this.#refused = this.#bodySeen = false;
     this.#bodyLeft = fields.length;
     this.#bodyDone = fields.length === 0;
@@ -491,6 +498,7 @@ export class H1Front implements ResponseSink, FrontConnection {
     // `#begin` runs on the event loop; no answer can have come yet.
     this.#exchange = exchange;
     if (first !== undefined && held !== undefined) {
+      this.#given = first;
       this.#bodySeen = true;
       this.#bodyLeft -= first.length;
       this.#held = first.length === held.length ? undefined : held.subarray(first.length);
@@ -498,6 +506,10 @@ export class H1Front implements ResponseSink, FrontConnection {
     } else if (held !== undefined && !this.#bodyDone) {
       this.#held = undefined;
       this.#feed(held, 0);
+      this.#given = held.subarray(
+        0,
+        held.length - ((this.#held as Buffer | undefined)?.length ?? 0),
+      );
     }
     if (this.#held === undefined || this.#held.length <= this.#engine.limits.heldBytes) {
       this.#resumeReading();
@@ -733,7 +745,7 @@ export class H1Front implements ResponseSink, FrontConnection {
     if (this.#responseDone) this.#finishWhenDone();
   }
 
-  onFailed(error: Error | undefined, untouched: boolean, stale: boolean): void {
+  onFailed(error: Error | undefined, untouched: boolean, stale: boolean, unsent: boolean): void {
     this.#exchange = undefined;
     if (this.#state === UPGRADED) {
       if (error === undefined) this.#socket.end();
@@ -755,9 +767,9 @@ export class H1Front implements ResponseSink, FrontConnection {
       this.#cut();
     } else if (
       untouched &&
-      stale &&
       !this.#retried &&
-      repeatable(line.method, (this.#known as KnownFields).fields)
+      ((stale && repeatable(line.method, (this.#known as KnownFields).fields)) ||
+        (unsent && this.#rewind()))
     ) {
       this.#retried = true;
       this.#begin(route, true);
@@ -768,6 +780,22 @@ export class H1Front implements ResponseSink, FrontConnection {
 
   // Ends
 
+  /** Takes back what was given of the body. False: some of it is gone. */
+  #rewind(): boolean {
+    if (this.#gaveMore) return false;
+    const { fields } = this.#known as KnownFields;
+    const given = this.#given;
+    this.#given = undefined;
+    if (given !== undefined) {
+      this.#held = this.#held === undefined ? given : Buffer.concat([given, this.#held]);
+    }
+    this.#bodyLeft = fields.length;
+    this.#bodyDone = fields.length === 0;
+    this.#bodySeen = false;
+    if (fields.length < 0) this.#chunks?.reset();
+    return true;
+  }
+
   #finishWhenDone(): void {
     if (!this.#responseDone || this.#state !== EXCHANGE) return;
     if (!this.#bodyDone) {
@@ -777,6 +805,7 @@ export class H1Front implements ResponseSink, FrontConnection {
     }
     this.#exchange = undefined;
     this.#route = undefined;
+    this.#given = undefined;
     if (!this.#keepAlive) {
       this.#linger();
       return;

@@ -39,7 +39,11 @@ export class H2Request implements ResponseSink, FrontConnection {
   #webSocketKey: string | undefined;
   #upgraded = false;
   #bodyDone: boolean;
+  readonly #hasBody: boolean;
   #bodyPiped = false;
+  /** The body so far, while it is small and no answer has come; undefined: some of it is gone. */
+  #given: Buffer[] | undefined = [];
+  #givenBytes = 0;
   /** Bytes of the body came since the last tick. */
   #bodyMoved = false;
   #bodyDeadline = 0;
@@ -63,6 +67,7 @@ export class H2Request implements ResponseSink, FrontConnection {
     this.#info = info;
     this.#started = engine.now();
     this.#bodyDone = stream.endAfterHeaders;
+    this.#hasBody = !this.#bodyDone;
     engine.connections.add(this);
     engine.deps.metrics?.onRequest();
     stream.on('error', () => {});
@@ -225,7 +230,7 @@ export class H2Request implements ResponseSink, FrontConnection {
     const route = this.#route as Route;
     const upgrade = head.protocol !== undefined;
     // An upgrade has no body; its DATA frames come after the 101.
-    const length = upgrade || this.#bodyDone ? 0 : head.length === -1 ? -1 : head.length;
+    const length = upgrade || !this.#hasBody ? 0 : head.length;
     let framing = '';
     if (length === -1) framing = 'Transfer-Encoding: chunked\r\n';
     if (head.protocol === 'websocket') {
@@ -249,11 +254,14 @@ export class H2Request implements ResponseSink, FrontConnection {
       return;
     }
     if (exchange === undefined) {
+      if (this.#bodyPiped) this.#stream.pause();
       this.#waitForLink(route);
       return;
     }
     this.#exchange = exchange;
-    if (!upgrade) this.#pipeBody();
+    if (upgrade) return;
+    if (this.#bodyPiped) this.#giveAgain(exchange);
+    else this.#pipeBody();
   }
 
   #waitForLink(route: Route): void {
@@ -266,6 +274,21 @@ export class H2Request implements ResponseSink, FrontConnection {
         if (!this.#finished) this.#failed(error);
       },
     );
+  }
+
+  #giveAgain(exchange: Exchange): void {
+    for (const chunk of this.#given ?? []) exchange.writeBody(chunk, false);
+    if (this.#bodyDone && this.#hasBody) exchange.endBody(this.#requestTrailers, false);
+    this.#stream.resume();
+  }
+
+  /** For a second try, should the first one reach nobody. */
+  #remember(chunk: Buffer): void {
+    if (this.#given === undefined) return;
+    this.#givenBytes += chunk.length;
+    const drop = this.#headSent || this.#upgraded;
+    if (drop || this.#givenBytes > this.#engine.limits.heldBytes) this.#given = undefined;
+    else this.#given.push(chunk);
   }
 
   #pipeBody(): void {
@@ -282,6 +305,7 @@ export class H2Request implements ResponseSink, FrontConnection {
     });
     stream.on('data', (chunk: Buffer) => {
       this.#bodyMoved = true;
+      this.#remember(chunk);
       if (this.#exchange?.writeBody(chunk, false) === false) stream.pause();
     });
     stream.on('end', () => {
@@ -296,7 +320,7 @@ export class H2Request implements ResponseSink, FrontConnection {
     const head = this.#head as H2Head;
     return (
       (head.method === 'GET' || head.method === 'HEAD' || head.method === 'OPTIONS') &&
-      this.#bodyDone &&
+      !this.#hasBody &&
       head.protocol === undefined
     );
   }
@@ -390,7 +414,7 @@ export class H2Request implements ResponseSink, FrontConnection {
     else stream.once('finish', stop);
   }
 
-  onFailed(error: Error | undefined, untouched: boolean, stale: boolean): void {
+  onFailed(error: Error | undefined, untouched: boolean, stale: boolean, unsent: boolean): void {
     this.#exchange = undefined;
     this.#pending = undefined;
     if (this.#upgraded && error === undefined) {
@@ -399,7 +423,11 @@ export class H2Request implements ResponseSink, FrontConnection {
     } else if (this.#headSent) {
       this.#finished = true;
       this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-    } else if (untouched && stale && !this.#retried && this.#repeatable()) {
+    } else if (
+      untouched &&
+      !this.#retried &&
+      ((stale && this.#repeatable()) || (unsent && this.#given !== undefined))
+    ) {
       this.#retried = true;
       this.#begin(true);
     } else {

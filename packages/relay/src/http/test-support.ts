@@ -28,10 +28,17 @@ export class SocketChannel {
   readonly principal: OpenOptions['principal'];
   readonly traffic: OpenOptions['traffic'];
   readonly socket: Socket;
+  readonly link: { draining: boolean };
   #handler: ChannelHandler;
   #error: TunnelError | undefined;
 
-  constructor(options: OpenOptions, handler: ChannelHandler, onGone: () => void) {
+  constructor(
+    options: OpenOptions,
+    handler: ChannelHandler,
+    link: { draining: boolean },
+    onGone: () => void,
+  ) {
+    this.link = link;
     this.target = options.target;
     this.principal = options.principal;
     this.traffic = options.traffic;
@@ -70,12 +77,18 @@ export class SocketChannel {
     });
   }
 
-  get link(): never {
-    throw new Error('no link in this test');
-  }
-
   setHandler(handler: ChannelHandler): void {
     this.#handler = handler;
+  }
+
+  /** As an agent that drains resets a channel it has not connected. */
+  refuse(): void {
+    this.#error = new TunnelError(
+      'draining',
+      'The link is draining; open the channel on another.',
+      { remote: true },
+    );
+    this.socket.destroy();
   }
 
   setTraffic(): void {}
@@ -107,13 +120,23 @@ export class TestRouter implements Router {
   readonly channels = new Set<SocketChannel>();
   opened: SocketChannel[] = [];
   linked = true;
+  /** The link of channels that are opened from now on. */
+  current = { draining: false };
+  /** So many of the next channels are refused by a draining agent. */
+  refusals = 0;
   readonly #waiting = new Set<() => void>();
 
   open(_agentId: string, options: OpenOptions, handler: ChannelHandler): Channel | undefined {
     if (!this.linked) return undefined;
-    const channel = new SocketChannel(options, handler, () => this.channels.delete(channel));
+    const channel = new SocketChannel(options, handler, this.current, () =>
+      this.channels.delete(channel),
+    );
     this.channels.add(channel);
     this.opened.push(channel);
+    if (this.refusals > 0) {
+      this.refusals -= 1;
+      channel.refuse();
+    }
     return channel as unknown as Channel;
   }
 

@@ -5,7 +5,13 @@
  */
 import { RelayError } from '../errors.ts';
 import type { ByteStream, ByteStreamHandler } from './byte-stream.ts';
-import { NO_TRAILERS, type Exchange, type RequestPlan, type ResponseSink } from './exchange.ts';
+import {
+  NO_TRAILERS,
+  refusedByDrain,
+  type Exchange,
+  type RequestPlan,
+  type ResponseSink,
+} from './exchange.ts';
 import { ChunkedReader } from './h1-chunked.ts';
 import { HeadError, findHeadEnd, resumeAt } from './h1-head.ts';
 import { parseResponseHead, type ResponseHead } from './h1-response.ts';
@@ -68,8 +74,10 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
     this.#owner = owner;
   }
 
+  /** Nothing new on a link that drains: the agent behind it waits for its channels to end. */
   get usable(): boolean {
-    return this.#state === IDLE && !this.#ended && !this.#stream.closed;
+    const stream = this.#stream;
+    return this.#state === IDLE && !this.#ended && !stream.closed && stream.link?.draining !== true;
   }
 
   /**
@@ -223,7 +231,12 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
               blame: 'app',
             },
           ));
-    sink.onFailed(failure, !this.#touched, this.served > 0);
+    sink.onFailed(
+      failure,
+      !this.#touched,
+      this.served > 0,
+      refusedByDrain(error, this.#stream.opened),
+    );
   }
 
   /** Of the pool: closes an idle connection. */
@@ -429,7 +442,7 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
     this.#sink = undefined;
     this.#die();
     this.#stream.reset(code, error.message);
-    sink?.onFailed(error, !this.#touched, this.served > 0);
+    sink?.onFailed(error, !this.#touched, this.served > 0, false);
   }
 
   #die(): void {

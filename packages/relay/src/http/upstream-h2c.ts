@@ -13,7 +13,13 @@ import {
 import type { Channel } from '@burrow/tunnel';
 import { channelToDuplex } from '@burrow/tunnel/node';
 import { RelayError } from '../errors.ts';
-import { NO_TRAILERS, type Exchange, type RequestPlan, type ResponseSink } from './exchange.ts';
+import {
+  NO_TRAILERS,
+  refusedByDrain,
+  type Exchange,
+  type RequestPlan,
+  type ResponseSink,
+} from './exchange.ts';
 import type { ResponseHead } from './h1-response.ts';
 import { keptTrailers } from './headers.ts';
 import type { Route } from './route.ts';
@@ -28,10 +34,12 @@ export class H2cSession {
   streams = 0;
   served = 0;
   idleSince = performance.now();
+  readonly channel: Channel;
   readonly #bucket: Bucket;
   #error: Error | undefined;
 
   constructor(channel: Channel, bucket: Bucket) {
+    this.channel = channel;
     this.#bucket = bucket;
     const duplex = channelToDuplex(channel);
     this.session = connect('http://localhost', {
@@ -62,12 +70,14 @@ export class H2cSession {
     return (
       !this.session.closed &&
       !this.session.destroyed &&
+      !this.channel.link.draining &&
       this.streams < this.#bucket.limits.streamsPerSession
     );
   }
 
   sweep(oldest: number): void {
-    if (this.streams === 0 && this.idleSince <= oldest) this.close();
+    if (this.streams > 0) return;
+    if (this.idleSince <= oldest || this.channel.link.draining) this.close();
   }
 
   close(): void {
@@ -241,7 +251,12 @@ class H2cExchange implements Exchange {
         `The app ended the HTTP/2 stream before its response was complete (code ${this.#stream.rstCode ?? 0}).`,
         { blame: 'app' },
       );
-    sink.onFailed(error, !this.#touched, this.#session.served > 1);
+    sink.onFailed(
+      error,
+      !this.#touched,
+      this.#session.served > 1,
+      refusedByDrain(error, this.#session.channel.opened),
+    );
   }
 }
 

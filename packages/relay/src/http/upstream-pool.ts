@@ -130,6 +130,7 @@ export class UpstreamPool {
   release(bucket: Bucket, upstream: H1Upstream): void {
     if (
       this.#closed ||
+      !upstream.usable ||
       this.#idle >= this.limits.idleTotal ||
       bucket.idle.length >= this.limits.idlePerKey
     ) {
@@ -151,15 +152,20 @@ export class UpstreamPool {
     this.#idle--;
   }
 
-  /** Closes what was idle too long, forgets empty keys. Called about every second. */
+  /**
+   * Closes what was idle too long or is carried by a link that drains, forgets empty
+   * keys. Called twice a second.
+   */
   sweep(): void {
     const oldest = this.#now() - this.limits.upstreamIdleMs;
     for (const bucket of this.#buckets.values()) {
       if (!this.#active.has(bucket)) this.#buckets.delete(bucket.key);
     }
     for (const bucket of this.#active) {
-      while (bucket.idle[0] !== undefined && bucket.idle[0].idleSince <= oldest) {
-        bucket.idle[0].close();
+      // Backwards: closing removes.
+      for (let i = bucket.idle.length - 1; i >= 0; i--) {
+        const upstream = bucket.idle[i] as H1Upstream;
+        if (upstream.idleSince <= oldest || !upstream.usable) upstream.close();
       }
       for (const session of bucket.sessions.slice()) session.sweep(oldest);
       if (bucket.idle.length === 0 && bucket.sessions.length === 0) {

@@ -26,5 +26,5 @@ export function connectTls(channel: Channel, timeoutMs: number): ByteStream {
   }, timeoutMs);
   const stop = (): void => clearTimeout(timer);
   socket.once('secureConnect', stop).once('close', stop);
-  return duplexToByteStream(socket);
+  return duplexToByteStream(socket, channel);
 }
