@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
 import type { TunnelError } from '@burrow/tunnel';
 import { RelayError } from '../errors.ts';
 import { AccessWatch, WATCH_AFTER_MS, reasonOf } from './access-watch.ts';
-import { clientOf, type Client } from '../listen/forwarded.ts';
+import { clientOf } from '../listen/forwarded.ts';
 import { lookup } from './characters.ts';
 import type { ConnectionInfo, Engine, FrontConnection } from './engine.ts';
 import { NO_TRAILERS, type Exchange, type ResponseBody, type ResponseSink } from './exchange.ts';
@@ -21,14 +21,10 @@ import {
   responseHeadText,
   type OutFraming,
 } from './h1-output.ts';
-import {
-  parseRequestFields,
-  parseRequestLine,
-  type RequestFields,
-  type RequestLine,
-} from './h1-request.ts';
+import { parseRequestFields, parseRequestLine, type RequestLine } from './h1-request.ts';
 import type { ResponseHead } from './h1-response.ts';
-import { writeTrailers } from './headers.ts';
+import { H1ResponseWriter } from './h1-response-writer.ts';
+import { methodClass, passedUpgrade, repeatable, type KnownFields } from './h1-known-fields.ts';
 import { PlainRequestHead, nextRequestId } from './request-head.ts';
 import type { Passed, Route } from './route.ts';
 
@@ -42,21 +38,7 @@ const UPGRADED = 3;
 const LINGER = 4;
 const CLOSED = 5;
 
-const JOIN_BYTES = 16 * 1024;
-const GATHER_BYTES = 8 * 1024;
 const NEVER = Number.POSITIVE_INFINITY;
-
-/** What byte-identical field lines of one connection share. */
-interface KnownFields {
-  readonly text: string;
-  readonly version: '1.0' | '1.1';
-  readonly fields: RequestFields;
-  readonly client: Client;
-  /** The last decision made for these fields. */
-  route: Route | undefined;
-  decidedFor: string;
-  policyVersion: number;
-}
 
 export class H1Front implements ResponseSink, FrontConnection {
   readonly #engine: Engine;
@@ -96,17 +78,13 @@ export class H1Front implements ResponseSink, FrontConnection {
 
   /** Of the response. */
   #keepAlive = true;
-  #headSent = false;
   #responseDone = false;
-  #framing: OutFraming = 'none';
-  #rawOut = false;
-  #outHead = '';
-  #outBody: Buffer[] = [];
-  #gathering = false;
+  readonly #out: H1ResponseWriter;
 
   constructor(engine: Engine, socket: Duplex, info: ConnectionInfo, head?: Buffer) {
     this.#engine = engine;
     this.#socket = socket;
+    this.#out = new H1ResponseWriter(socket);
     this.#info = info;
     this.#deadline = engine.now() + engine.limits.headTimeoutMs;
     engine.connections.add(this);
@@ -143,7 +121,7 @@ export class H1Front implements ResponseSink, FrontConnection {
 
   /** Here and not with each piece: no clock is read for bytes that flow. */
   #lookAtBody(now: number): void {
-    const excused = this.#readPaused || (this.#headSent && !this.#responseDone);
+    const excused = this.#readPaused || (this.#out.headSent && !this.#responseDone);
     if (this.#bodyMoved || excused || this.#bodyDeadline === 0) {
       this.#bodyMoved = false;
       this.#bodyDeadline = now + this.#engine.limits.bodyIdleMs;
@@ -183,7 +161,7 @@ export class H1Front implements ResponseSink, FrontConnection {
       'access was taken away, the connection is closed',
     );
     if (this.#state === UPGRADED) this.destroy('access was taken away');
-    else if (this.#headSent || decision.kind !== 'respond') this.#cut();
+    else if (this.#out.headSent || decision.kind !== 'respond') this.#cut();
     else this.#respond(decision.response, 'local');
   }
 
@@ -344,7 +322,8 @@ export class H1Front implements ResponseSink, FrontConnection {
     this.#watch = undefined;
     this.#bodyDeadline = 0;
     this.#gaveMore = false;
-    this.#headSent = this.#responseDone = this.#refused = this.#bodySeen = false;
+    this.#out.headSent = false;
+    this.#responseDone = this.#refused = this.#bodySeen = false;
     this.#bodyLeft = fields.length;
     this.#bodyDone = fields.length === 0;
     if (fields.length < 0) {
@@ -455,11 +434,8 @@ export class H1Front implements ResponseSink, FrontConnection {
     }
   }
 
-  /** `h2c` would change the framing under our feet, and a body leaves no room for it. */
   #upgrade(): string | undefined {
-    const fields = (this.#known as KnownFields).fields;
-    if (fields.upgrade === undefined || fields.length !== 0) return undefined;
-    return /(^|[\s,])h2c?([\s,]|$)/.test(fields.upgrade) ? undefined : fields.upgrade;
+    return passedUpgrade((this.#known as KnownFields).fields);
   }
 
   #begin(route: Route, fresh: boolean): void {
@@ -598,7 +574,7 @@ export class H1Front implements ResponseSink, FrontConnection {
     exchange?.cancel('The request body is malformed.');
     const fault =
       error instanceof HeadError ? error : new HeadError(400, 'The request body is malformed.');
-    if (this.#headSent) this.destroy(fault.message);
+    if (this.#out.headSent) this.destroy(fault.message);
     else this.#malformed(fault);
   }
 
@@ -615,111 +591,49 @@ export class H1Front implements ResponseSink, FrontConnection {
 
   onHead(head: ResponseHead, body: ResponseBody): void {
     const modern = (this.#line as RequestLine).version === '1.1';
+    const framing: OutFraming =
+      body === 'none' || body === 'length' ? body : modern ? 'chunked' : 'close';
     this.#status = head.status;
-    this.#headSent = true;
-    this.#framing = body === 'none' || body === 'length' ? body : modern ? 'chunked' : 'close';
-    this.#rawOut = body === 'chunked' && modern;
     // A client that was not told to continue may never send its body.
     if (!this.#bodySeen && !this.#bodyDone && (this.#known as KnownFields).fields.expectContinue) {
       this.#keepAlive = false;
     }
-    if (this.#framing === 'close' || this.#engine.draining) this.#keepAlive = false;
+    if (framing === 'close' || this.#engine.draining) this.#keepAlive = false;
     const route = this.#route as Route;
-    this.#outHead = responseHeadText(
+    const text = responseHeadText(
       head,
       body,
-      {
-        framing: this.#framing,
-        close: !this.#keepAlive,
-        sayKeepAlive: this.#keepAlive && !modern,
-      },
+      { framing, close: !this.#keepAlive, sayKeepAlive: this.#keepAlive && !modern },
       route.bucket,
       route.rules,
     );
+    this.#out.begin(text, framing, body === 'chunked' && modern);
   }
 
   onBody(chunk: Buffer, raw: boolean): void {
-    if (this.#framing === 'chunked' && !raw) {
-      this.#outBody.push(Buffer.from(`${chunk.length.toString(16)}\r\n`, 'latin1'), chunk, CRLF);
-    } else this.#outBody.push(chunk);
+    this.#out.body(chunk, raw);
   }
 
   onComplete(trailers: readonly string[]): void {
-    if (this.#framing === 'chunked') {
-      if (!this.#rawOut) this.#outBody.push(LAST_CHUNK);
-      this.#outBody.push(
-        trailers.length === 0 ? CRLF : Buffer.from(writeTrailers(trailers), 'latin1'),
-      );
-    }
+    this.#out.end(trailers);
     this.flush();
     this.#responseDone = true;
     this.#finishWhenDone();
   }
 
   flush(): boolean {
-    const socket = this.#socket;
-    const head = this.#outHead;
-    const body = this.#outBody;
-    if (head !== '') {
+    if (this.#out.headWaits) {
       this.#engine.done((this.#route as Route).decision.kind, this.#status, this.#started);
       if (this.#engine.debug) this.#logRequest(this.#status);
     }
-    if (body.length === 0) {
-      if (head !== '') {
-        this.#outHead = '';
-        socket.write(head, 'latin1');
-      }
-      return !socket.writableNeedDrain;
-    }
-    this.#outHead = '';
-    if (body.length === 1 && head === '') {
-      const only = body[0] as Buffer;
-      body.length = 0;
-      if (only.length >= GATHER_BYTES) this.#gather();
-      return socket.write(only);
-    }
-    this.#outBody = [];
-    let bytes = head.length;
-    for (const piece of body) bytes += piece.length;
-    if (bytes <= JOIN_BYTES) {
-      const joined = Buffer.allocUnsafe(bytes);
-      let at = head === '' ? 0 : joined.write(head, 0, 'latin1');
-      for (const piece of body) {
-        joined.set(piece, at);
-        at += piece.length;
-      }
-      return socket.write(joined);
-    }
-    socket.cork();
-    if (head !== '') socket.write(head, 'latin1');
-    for (const piece of body) socket.write(piece);
-    socket.uncork();
-    return !socket.writableNeedDrain;
+    return this.#out.flush();
   }
-
-  /**
-   * HTTP/2 hands over a link's bytes in pieces of 16 KiB: what comes in one turn
-   * of the event loop leaves in one system call. Small pieces are not held back.
-   */
-  #gather(): void {
-    if (this.#gathering) return;
-    this.#gathering = true;
-    this.#socket.cork();
-    setImmediate(this.#endGathering);
-  }
-
-  readonly #endGathering = (): void => {
-    this.#gathering = false;
-    this.#socket.uncork();
-  };
 
   onUpgraded(head: ResponseHead): void {
     this.#state = UPGRADED;
     this.#status = 101;
-    this.#framing = 'none';
-    this.#headSent = this.#responseDone = true;
-    const route = this.#route as Route;
-    this.#outHead = interimHeadText(head, route.rules);
+    this.#responseDone = true;
+    this.#out.begin(interimHeadText(head, (this.#route as Route).rules), 'none', false);
     this.flush();
     const held = this.#held;
     this.#held = undefined;
@@ -757,13 +671,11 @@ export class H1Front implements ResponseSink, FrontConnection {
     const route = this.#route as Route;
     if (this.#responseDone) {
       this.onRequestRefused();
-    } else if (this.#headSent && this.#outHead !== '') {
+    } else if (this.#out.headWaits) {
       // The fault came in the same bytes as the head: nothing is written yet.
-      this.#outHead = '';
-      this.#outBody = [];
-      this.#headSent = false;
+      this.#out.discard();
       this.#failed(error ?? new Error('The app closed the connection.'), route);
-    } else if (this.#headSent) {
+    } else if (this.#out.headSent) {
       this.#cut();
     } else if (
       untouched &&
@@ -832,7 +744,8 @@ export class H1Front implements ResponseSink, FrontConnection {
   #cut(): void {
     this.flush();
     const socket = this.#socket as Duplex & { resetAndDestroy?: () => void };
-    if (this.#framing === 'close' && socket.resetAndDestroy !== undefined) socket.resetAndDestroy();
+    if (this.#out.framing === 'close' && socket.resetAndDestroy !== undefined)
+      socket.resetAndDestroy();
     else socket.destroy();
     this.#onClose();
   }
@@ -888,7 +801,7 @@ export class H1Front implements ResponseSink, FrontConnection {
     }
     if (!this.#bodyDone || this.#engine.draining) this.#keepAlive = false;
     this.#status = response.status;
-    this.#headSent = true;
+    this.#out.headSent = true;
     this.#engine.done(outcome, response.status, this.#started);
     if (this.#engine.debug) this.#logRequest(response.status);
     this.#socket.write(
@@ -938,27 +851,6 @@ export class H1Front implements ResponseSink, FrontConnection {
       'request',
     );
   }
-}
-
-const CRLF = Buffer.from('\r\n');
-const LAST_CHUNK = Buffer.from('0\r\n');
-
-/** Policies tell requests apart by class; the upgrade is part of the fields already. */
-function methodClass(method: string): string {
-  return method === 'GET' || method === 'HEAD'
-    ? 'safe'
-    : method === 'OPTIONS'
-      ? 'options'
-      : 'unsafe';
-}
-
-/** Safe (RFC 9110 section 9.2.1) and without a body: may be sent twice. */
-function repeatable(method: string, fields: RequestFields): boolean {
-  return (
-    (method === 'GET' || method === 'HEAD' || method === 'OPTIONS') &&
-    fields.length === 0 &&
-    fields.upgrade === undefined
-  );
 }
 
 function isKnown(error: unknown): error is RelayError | TunnelError {
