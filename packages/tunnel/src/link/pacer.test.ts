@@ -9,6 +9,7 @@ function simulate(
   delay: number,
   ms: number,
   source: (now: number) => number = () => Infinity,
+  jitter: (now: number) => number = () => 0,
 ) {
   const rateAt = typeof rateNow === 'number' ? () => rateNow : rateNow;
   const pacer = new Pacer();
@@ -44,7 +45,8 @@ function simulate(
       delivered += part;
       if (head.bytes > 0) break;
       inQueue.shift();
-      if (head.token !== undefined) pongs.push({ token: head.token, at: now + 2 * delay });
+      if (head.token !== undefined)
+        pongs.push({ token: head.token, at: now + 2 * delay + jitter(now) });
     }
     queueMs.push(queued / rate);
   }
@@ -75,6 +77,18 @@ for (const [name, rate, delay] of [
     );
   });
 }
+
+test('jitter does not end the start too early', () => {
+  // Up to 30 ms more, now and then: a busy machine, a radio.
+  const jitter = (now: number): number => (now % 37 < 9 ? 30 : now % 5);
+  const { delivered } = simulate(25_000, 50, 5_000, undefined, jitter);
+  assert.ok(delivered > 0.7 * 25_000 * 5_000, `${(delivered / 25_000 / 5_000).toFixed(2)} used`);
+});
+
+test('the line is found within its first second', () => {
+  const { delivered } = simulate(25_000, 50, 1_000);
+  assert.ok(delivered > 0.4 * 25_000 * 1_000, `${(delivered / 25_000 / 1_000).toFixed(2)} used`);
+});
 
 test('a line that becomes slower is noticed within seconds', () => {
   const { queueMs } = simulate((now) => (now < 10_000 ? 25_000 : 5_000), 50, 20_000);

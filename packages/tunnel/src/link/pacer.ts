@@ -20,6 +20,8 @@ const START_BYTES = 256 * 1024;
 const PROBE_EVERY_BYTES = 128 * 1024;
 /** Room under this (or a 64th of the window) is not worth a frame while more is in flight. */
 const MIN_ROOM_BYTES = 16 * 1024;
+/** How much more is tried, for a round trip, when no queue is seen. */
+const PROBE_GAIN = 1.125;
 const MIN_SLICE_BYTES = 2 * 1024;
 const RATE_WINDOW_MS = 1_000;
 const RTT_WINDOW_MS = 10_000;
@@ -48,10 +50,19 @@ export class Pacer {
   #rtt = Infinity;
   #rttPrevious = Infinity;
   #rttSince = 0;
-  /** While set, the window is halved, to see the path without our own queue. */
+  /** Until then the window is smaller, to see the path without our own queue. */
   #drainUntil = 0;
   /** Whether the window held bulk back since the rates last moved on. */
   #limited = false;
+  /** A round ends when what had been sent at its start is confirmed. */
+  #roundEnd = 0;
+  #roundTail = Infinity;
+  #roundLimited = false;
+  /** Rounds after a drain, whose empty queue says nothing about room. */
+  #calmRounds = 0;
+  /** Confirmed since a sample last came without a queue. */
+  #queuedBytes = 0;
+  #gain = 1;
 
   get inFlight(): number {
     return this.#sent - this.#confirmed;
@@ -68,17 +79,23 @@ export class Pacer {
 
   /** How many bytes of bulk may leave now. 0: wait for a Pong. */
   room(now: number): number {
-    const window = now < this.#drainUntil ? this.#window / 2 : this.#window;
+    const window = now < this.#drainUntil ? this.#drainedWindow : this.#window;
     const inFlight = this.inFlight;
     const room = Math.floor(window - inFlight);
     if (inFlight === 0 || room >= Math.min(MIN_ROOM_BYTES, window / 64)) return room;
-    this.#limited = true;
+    this.#limited = this.#roundLimited = true;
     return 0;
   }
 
   /** One frame of bulk, at most: on a slow line 64 KiB would be a burst of many ms. */
   get sliceBytes(): number {
     return Math.min(MAX_DATA_BYTES, Math.max(MIN_SLICE_BYTES, Math.floor(this.#window / 16)));
+  }
+
+  /** Less than the path itself holds, so that our queue empties. */
+  get #drainedWindow(): number {
+    const base = this.minRttMs;
+    return (0.9 * this.#window * base) / (base + SLACK_MS);
   }
 
   onSent(bytes: number, now: number): void {
@@ -125,6 +142,7 @@ export class Pacer {
       this.#rttPrevious = this.#rtt;
       this.#rtt = Infinity;
       this.#rttSince = now;
+      this.#calmRounds = 2;
       this.#drainUntil = now + this.#rttPrevious + 2 * SLACK_MS;
     }
     if (rtt < this.#rtt) this.#rtt = rtt;
@@ -145,16 +163,34 @@ export class Pacer {
     if (rate > this.#rate) this.#rate = rate;
   }
 
+  /** Once in a round trip: whether our own queue stands on the path, and what follows from it. */
+  #endRound(): void {
+    // Jitter only adds: the lowest of the round's last samples is the queue.
+    const queued = this.#roundTail - this.minRttMs > SLACK_MS / 2;
+    const room = !queued && this.#roundLimited && this.#calmRounds === 0;
+    this.#gain = room ? PROBE_GAIN : 1;
+    if (this.#calmRounds > 0) this.#calmRounds--;
+    this.#roundEnd = this.#sent;
+    this.#roundTail = Infinity;
+    this.#roundLimited = false;
+  }
+
   #resize(rtt: number, delivered: number): void {
-    const base = this.minRttMs;
+    // The tail of a round shows what its whole window did to the path.
+    if (this.#roundEnd - this.#confirmed <= this.#window / 4) {
+      this.#roundTail = Math.min(this.#roundTail, rtt);
+    }
+    if (this.#confirmed >= this.#roundEnd) this.#endRound();
+    this.#queuedBytes = rtt <= this.minRttMs + SLACK_MS ? 0 : this.#queuedBytes + delivered;
     if (this.#starting) {
-      if (rtt <= base + SLACK_MS) {
-        this.#window += delivered;
+      // A clump of ours may queue for a moment; a quarter of a window of samples is the path being full.
+      if (this.#queuedBytes <= this.#window / 4) {
+        if (this.#roundLimited) this.#window += delivered;
         return;
       }
       this.#starting = false;
     }
     const rate = Math.max(this.#rate, this.#ratePrevious);
-    this.#window = Math.max(FLOOR_BYTES, rate * (base + SLACK_MS));
+    this.#window = Math.max(FLOOR_BYTES, rate * (this.minRttMs + SLACK_MS) * this.#gain);
   }
 }
