@@ -11,9 +11,8 @@ import { AccessWatch, WATCH_AFTER_MS, reasonOf } from './access-watch.ts';
 import { clientOf } from '../listen/forwarded.ts';
 import { lookup } from './characters.ts';
 import type { ConnectionInfo, Engine, FrontConnection } from './engine.ts';
-import { NO_TRAILERS, type Exchange, type ResponseBody, type ResponseSink } from './exchange.ts';
+import { type Exchange, type ResponseBody, type ResponseSink } from './exchange.ts';
 import type { Decision, LocalResponse, RequestHead } from './gate-policy.ts';
-import { ChunkedReader } from './h1-chunked.ts';
 import { HeadError, findHeadEnd, resumeAt } from './h1-head.ts';
 import {
   interimHeadText,
@@ -21,6 +20,7 @@ import {
   responseHeadText,
   type OutFraming,
 } from './h1-output.ts';
+import { H1RequestBody } from './h1-request-body.ts';
 import { parseRequestFields, parseRequestLine, type RequestLine } from './h1-request.ts';
 import type { ResponseHead } from './h1-response.ts';
 import { H1ResponseWriter } from './h1-response-writer.ts';
@@ -63,17 +63,7 @@ export class H1Front implements ResponseSink, FrontConnection {
   #waiting: AbortController | undefined;
   #watch: AccessWatch | undefined;
 
-  /** Of the request: bytes left, or -1 for chunked. */
-  #bodyLeft = 0;
-  #bodyDone = true;
-  #bodySeen = false;
-  /** Bytes of the body came since the last tick. */
-  #bodyMoved = false;
-  #bodyDeadline = 0;
-  /** What came of the body with its head; with it alone the request can be sent again. */
-  #given: Buffer | undefined;
-  #gaveMore = false;
-  #chunks: ChunkedReader | undefined;
+  readonly #body: H1RequestBody;
   #refused = false;
 
   /** Of the response. */
@@ -85,6 +75,7 @@ export class H1Front implements ResponseSink, FrontConnection {
     this.#engine = engine;
     this.#socket = socket;
     this.#out = new H1ResponseWriter(socket);
+    this.#body = new H1RequestBody(engine.limits);
     this.#info = info;
     this.#deadline = engine.now() + engine.limits.headTimeoutMs;
     engine.connections.add(this);
@@ -109,7 +100,7 @@ export class H1Front implements ResponseSink, FrontConnection {
       (this.#state === EXCHANGE && now - this.#started >= WATCH_AFTER_MS)
     ) {
       this.#lookAtAccess();
-      if (!this.#bodyDone && this.#state === EXCHANGE) this.#lookAtBody(now);
+      if (!this.#body.done && this.#state === EXCHANGE) this.#lookAtBody(now);
     }
     if (now < this.#deadline) return;
     if (this.#state === HEAD && this.#held !== undefined) {
@@ -119,13 +110,9 @@ export class H1Front implements ResponseSink, FrontConnection {
     }
   }
 
-  /** Here and not with each piece: no clock is read for bytes that flow. */
   #lookAtBody(now: number): void {
     const excused = this.#readPaused || (this.#out.headSent && !this.#responseDone);
-    if (this.#bodyMoved || excused || this.#bodyDeadline === 0) {
-      this.#bodyMoved = false;
-      this.#bodyDeadline = now + this.#engine.limits.bodyIdleMs;
-    } else if (now >= this.#bodyDeadline) {
+    if (this.#body.overdue(now, excused)) {
       this.#brokenBody(new HeadError(408, 'The rest of the request body did not arrive in time.'));
     }
   }
@@ -204,10 +191,10 @@ export class H1Front implements ResponseSink, FrontConnection {
         }
         break;
       case EXCHANGE:
-        if (this.#bodyDone || this.#held !== undefined) this.#hold(chunk);
+        if (this.#body.done || this.#held !== undefined) this.#hold(chunk);
         else {
-          this.#gaveMore = true;
-          this.#feed(chunk, 0);
+          this.#body.gaveMore = true;
+          this.#feed(chunk);
         }
         break;
       case UPGRADED:
@@ -247,7 +234,7 @@ export class H1Front implements ResponseSink, FrontConnection {
       case EXCHANGE:
       case DECIDE:
         // A closed tab looks the same as `nc` that waits for its answer.
-        if (this.#bodyDone && this.#state === EXCHANGE) {
+        if (this.#body.done && this.#state === EXCHANGE) {
           this.#keepAlive = false;
           this.#deadline = this.#engine.now() + this.#engine.limits.halfCloseGraceMs;
         } else if (this.#state === DECIDE) {
@@ -320,16 +307,9 @@ export class H1Front implements ResponseSink, FrontConnection {
     this.#status = 0;
     this.#retried = false;
     this.#watch = undefined;
-    this.#bodyDeadline = 0;
-    this.#gaveMore = false;
     this.#out.headSent = false;
-    this.#responseDone = this.#refused = this.#bodySeen = false;
-    this.#bodyLeft = fields.length;
-    this.#bodyDone = fields.length === 0;
-    if (fields.length < 0) {
-      this.#chunks ??= new ChunkedReader(limits, 400);
-      this.#chunks.reset();
-    }
+    this.#responseDone = this.#refused = false;
+    this.#body.start(fields.length);
     this.#keepAlive =
       !this.#engine.draining &&
       !this.#clientEnded &&
@@ -474,24 +454,20 @@ export class H1Front implements ResponseSink, FrontConnection {
     // `#begin` runs on the event loop; no answer can have come yet.
     this.#exchange = exchange;
     if (first !== undefined && held !== undefined) {
-      this.#given = first;
-      this.#bodySeen = true;
-      this.#bodyLeft -= first.length;
+      this.#body.gaveFirst(first);
       this.#held = first.length === held.length ? undefined : held.subarray(first.length);
-      if (this.#bodyLeft === 0) this.#endBody(NO_TRAILERS, false);
-    } else if (held !== undefined && !this.#bodyDone) {
+      if (this.#body.done) this.#endBody();
+    } else if (held !== undefined && !this.#body.done) {
       this.#held = undefined;
-      this.#feed(held, 0);
-      this.#given = held.subarray(
-        0,
-        held.length - ((this.#held as Buffer | undefined)?.length ?? 0),
-      );
+      this.#feed(held);
+      const left = (this.#held as Buffer | undefined)?.length ?? 0;
+      this.#body.remember(held.subarray(0, held.length - left));
     }
     if (this.#held === undefined || this.#held.length <= this.#engine.limits.heldBytes) {
       this.#resumeReading();
     }
     if (this.#clientEnded) {
-      if (this.#bodyDone)
+      if (this.#body.done)
         this.#deadline = this.#engine.now() + this.#engine.limits.halfCloseGraceMs;
       else this.destroy('client ended');
     }
@@ -515,56 +491,27 @@ export class H1Front implements ResponseSink, FrontConnection {
 
   // The request's body
 
-  /** Passes body bytes on (or throws them away when nobody takes them); the rest is held. */
-  #feed(buffer: Buffer, start: number): void {
-    let position = start;
-    const exchange = this.#refused ? undefined : this.#exchange;
-    this.#bodySeen = this.#bodyMoved = true;
-    let room = true;
-    if (this.#bodyLeft >= 0) {
-      const take = Math.min(this.#bodyLeft, buffer.length - position);
-      if (exchange !== undefined) {
-        room = exchange.writeBody(
-          take === buffer.length ? buffer : buffer.subarray(position, position + take),
-          false,
-        );
-      }
-      position += take;
-      this.#bodyLeft -= take;
-      if (this.#bodyLeft === 0) this.#endBody(NO_TRAILERS, false);
-    } else {
-      const chunks = this.#chunks as ChunkedReader;
-      const raw = exchange?.rawChunks === true;
-      try {
-        while (position < buffer.length && !chunks.inTrailers) {
-          position = chunks.next(buffer, position);
-          if (!raw && exchange !== undefined && chunks.dataEnd > chunks.dataStart) {
-            room = exchange.writeBody(buffer.subarray(chunks.dataStart, chunks.dataEnd), false);
-          }
-        }
-        if (raw && position > start) {
-          room = (exchange as Exchange).writeBody(buffer.subarray(start, position), true);
-        }
-        if (chunks.inTrailers) {
-          position = chunks.readTrailers(buffer, position);
-          if (chunks.done) this.#endBody(chunks.trailers, raw);
-        }
-      } catch (error) {
-        this.#brokenBody(error);
-        return;
-      }
+  /** Passes on what belongs to the body; the rest is held. */
+  #feed(buffer: Buffer): void {
+    const body = this.#body;
+    let taken: number;
+    try {
+      taken = body.feed(buffer, this.#refused ? undefined : this.#exchange);
+    } catch (error) {
+      this.#brokenBody(error);
+      return;
     }
-    if (position < buffer.length && this.#state !== CLOSED && this.#state !== LINGER) {
-      const rest = buffer.subarray(position);
+    if (taken < buffer.length) {
+      const rest = buffer.subarray(taken);
       this.#held = this.#held === undefined ? rest : Buffer.concat([rest, this.#held]);
-      if (this.#state === HEAD) this.#advance();
     }
-    if (!room && !this.#bodyDone) this.#pauseReading();
+    if (body.done) this.#endBody();
+    else if (!body.room) this.#pauseReading();
   }
 
-  #endBody(trailers: readonly string[], raw: boolean): void {
-    this.#bodyDone = true;
-    if (!this.#refused) this.#exchange?.endBody(trailers, raw);
+  #endBody(): void {
+    const body = this.#body;
+    if (!this.#refused) this.#exchange?.endBody(body.trailers, body.raw);
     this.#finishWhenDone();
   }
 
@@ -595,7 +542,11 @@ export class H1Front implements ResponseSink, FrontConnection {
       body === 'none' || body === 'length' ? body : modern ? 'chunked' : 'close';
     this.#status = head.status;
     // A client that was not told to continue may never send its body.
-    if (!this.#bodySeen && !this.#bodyDone && (this.#known as KnownFields).fields.expectContinue) {
+    if (
+      !this.#body.seen &&
+      !this.#body.done &&
+      (this.#known as KnownFields).fields.expectContinue
+    ) {
       this.#keepAlive = false;
     }
     if (framing === 'close' || this.#engine.draining) this.#keepAlive = false;
@@ -648,7 +599,7 @@ export class H1Front implements ResponseSink, FrontConnection {
   }
 
   onRequestWritable(): void {
-    if (this.#state === UPGRADED || (this.#state === EXCHANGE && !this.#bodyDone)) {
+    if (this.#state === UPGRADED || (this.#state === EXCHANGE && !this.#body.done)) {
       this.#resumeReading();
     }
   }
@@ -694,30 +645,24 @@ export class H1Front implements ResponseSink, FrontConnection {
 
   /** Takes back what was given of the body. False: some of it is gone. */
   #rewind(): boolean {
-    if (this.#gaveMore) return false;
-    const { fields } = this.#known as KnownFields;
-    const given = this.#given;
-    this.#given = undefined;
+    if (this.#body.gaveMore) return false;
+    const given = this.#body.rewind();
     if (given !== undefined) {
       this.#held = this.#held === undefined ? given : Buffer.concat([given, this.#held]);
     }
-    this.#bodyLeft = fields.length;
-    this.#bodyDone = fields.length === 0;
-    this.#bodySeen = false;
-    if (fields.length < 0) this.#chunks?.reset();
     return true;
   }
 
   #finishWhenDone(): void {
     if (!this.#responseDone || this.#state !== EXCHANGE) return;
-    if (!this.#bodyDone) {
+    if (!this.#body.done) {
       if (!this.#refused) return;
       this.#linger();
       return;
     }
     this.#exchange = undefined;
     this.#route = undefined;
-    this.#given = undefined;
+    this.#body.forget();
     if (!this.#keepAlive) {
       this.#linger();
       return;
@@ -793,13 +738,13 @@ export class H1Front implements ResponseSink, FrontConnection {
     this.#exchange = undefined;
     this.#refused = true;
     const held = this.#held;
-    if (!this.#bodyDone && held !== undefined) {
+    if (!this.#body.done && held !== undefined) {
       // Often the whole (small) body came with its head.
       this.#held = undefined;
-      this.#feed(held, 0);
+      this.#feed(held);
       if ((this.#state as number) !== EXCHANGE) return;
     }
-    if (!this.#bodyDone || this.#engine.draining) this.#keepAlive = false;
+    if (!this.#body.done || this.#engine.draining) this.#keepAlive = false;
     this.#status = response.status;
     this.#out.headSent = true;
     this.#engine.done(outcome, response.status, this.#started);
