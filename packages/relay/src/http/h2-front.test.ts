@@ -266,3 +266,31 @@ test('a browser that resets its request resets the channel', async () => {
   stream.close(8);
   await waitUntil(() => gate.router.channels.size === 0 && gate.gateway.connections === 0);
 });
+
+test('an upload over HTTP/2 that stops in the middle gets 408; a call to an h2c app may be silent', async () => {
+  let time = 0;
+  await using app = await listening(createServer().on('stream', () => {}));
+  await using silent = await listening(createHttpServer(() => {}));
+  const options = { limits: { bodyIdleMs: 60_000 }, now: () => time };
+  await using gate = await harness({ port: silent.port, ...options });
+  await using grpc = await harness({ port: app.port, policy: { protocol: 'h2c' }, ...options });
+  await using one = await browser(gate);
+  await using two = await browser(grpc);
+  const begin = (session: ClientHttp2Session): ClientHttp2Stream => {
+    const stream = session.request({ ':method': 'POST', ':path': '/', ':authority': 'w.test' });
+    stream.on('error', () => {});
+    stream.write('half');
+    return stream;
+  };
+  const stuck = begin(one.session);
+  const allowed = begin(two.session);
+  const answered = answer(stuck);
+  await waitUntil(() => gate.router.opened.length + grpc.router.opened.length === 2);
+  for (time of [1_000, 2_000, 90_000]) {
+    // A round of the gateways' own timers.
+    await new Promise((resolve) => setTimeout(resolve, 600));
+  }
+  assert.equal((await answered).headers[':status'], 408);
+  await waitUntil(() => gate.router.channels.size === 0);
+  assert.ok(!allowed.closed && grpc.router.channels.size === 1);
+});
