@@ -183,8 +183,8 @@ export class Pacer {
     if (this.#confirmed >= this.#roundEnd) this.#endRound();
     this.#queuedBytes = rtt <= this.minRttMs + SLACK_MS ? 0 : this.#queuedBytes + delivered;
     if (this.#starting) {
-      // A clump of ours may queue for a moment; a quarter of a window of samples is the path being full.
-      if (this.#queuedBytes <= this.#window / 4) {
+      // A clump of ours may queue for a moment; half a window of samples is the path being full.
+      if (this.#queuedBytes <= this.#window / 2) {
         if (this.#roundLimited) this.#window += delivered;
         return;
       }
