@@ -4,6 +4,7 @@
  * version has changed, and what it no longer lets pass ends.
  */
 import type { Decision, GatePolicy, RequestHead } from './gate-policy.ts';
+import type { HttpLog } from './gateway-deps.ts';
 import type { Passed } from './route.ts';
 
 /** A request that is younger (ms) is not asked about: its own decision is as fresh. */
@@ -73,10 +74,22 @@ function leadsToSame(decision: Decision, before: Passed): boolean {
   );
 }
 
-/** Why, for the log: the error code that a new request would get. */
-export function reasonOf(decision: Decision): string {
+export function logLost(log: HttpLog, head: RequestHead, decision: Decision): void {
+  log.info(
+    {
+      request: head.id,
+      host: head.authority,
+      reason: reasonOf(decision),
+      upgrade: head.upgrade,
+    },
+    'access was taken away, what was open is closed',
+  );
+}
+
+/** The error code that a new request would get. */
+function reasonOf(decision: Decision): string {
   if (decision.kind !== 'respond') return 'leads elsewhere';
   const { headers, status } = decision.response;
   const at = headers.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'burrow-error');
-  return headers[at + 1] !== undefined && at !== -1 ? (headers[at + 1] as string) : String(status);
+  return (at === -1 ? undefined : headers[at + 1]) ?? String(status);
 }

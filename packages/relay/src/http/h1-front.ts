@@ -5,13 +5,13 @@
  * not there yet) and the socket's own buffer (at most one upstream window).
  */
 import type { Duplex } from 'node:stream';
-import type { TunnelError } from '@burrow/tunnel';
 import { RelayError } from '../errors.ts';
-import { AccessWatch, WATCH_AFTER_MS, reasonOf } from './access-watch.ts';
+import { AccessWatch, WATCH_AFTER_MS, logLost } from './access-watch.ts';
 import { clientOf } from '../listen/forwarded.ts';
 import { lookup } from './characters.ts';
 import type { ConnectionInfo, Engine, FrontConnection } from './engine.ts';
 import { type Exchange, type ResponseBody, type ResponseSink } from './exchange.ts';
+import { failureAnswer } from './failure-answer.ts';
 import type { Decision, LocalResponse, RequestHead } from './gate-policy.ts';
 import { HeadError, findHeadEnd, resumeAt } from './h1-head.ts';
 import {
@@ -138,15 +138,7 @@ export class H1Front implements ResponseSink, FrontConnection {
     const exchange = this.#exchange;
     this.#exchange = undefined;
     exchange?.cancel('Access was taken away.');
-    this.#engine.deps.log.info(
-      {
-        request: this.#requestId(),
-        host: this.#known?.fields.authority,
-        reason: reasonOf(decision),
-        upgraded: this.#state === UPGRADED,
-      },
-      'access was taken away, the connection is closed',
-    );
+    logLost(this.#engine.deps.log, this.#requestHead(), decision);
     if (this.#state === UPGRADED) this.destroy('access was taken away');
     else if (this.#out.headSent || decision.kind !== 'respond') this.#cut();
     else this.#respond(decision.response, 'local');
@@ -696,20 +688,8 @@ export class H1Front implements ResponseSink, FrontConnection {
   }
 
   #failed(error: unknown, route: Route | undefined): void {
-    const { policy, log } = this.#engine.deps;
-    if (isKnown(error)) {
-      log.debug(
-        { request: this.#requestId(), code: error.code, reason: error.message },
-        'request failed',
-      );
-      this.#respond(policy.failure(this.#requestHead(), error, route?.context ?? {}), 'failed');
-      return;
-    }
-    log.error({ err: error, request: this.#requestId() }, 'request failed unexpectedly');
-    const internal = new RelayError('internal', 'The relay failed to handle the request.', {
-      cause: error,
-    });
-    this.#respond(policy.failure(this.#requestHead(), internal, route?.context ?? {}), 'failed');
+    const { deps } = this.#engine;
+    this.#respond(failureAnswer(deps, this.#requestHead(), error, route?.context ?? {}), 'failed');
   }
 
   #crash(error: unknown): void {
@@ -796,8 +776,4 @@ export class H1Front implements ResponseSink, FrontConnection {
       'request',
     );
   }
-}
-
-function isKnown(error: unknown): error is RelayError | TunnelError {
-  return error instanceof RelayError || (error instanceof Error && error.name === 'TunnelError');
 }

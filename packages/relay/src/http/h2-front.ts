@@ -5,16 +5,17 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import type { TunnelError } from '@burrow/tunnel';
 import { RelayError } from '../errors.ts';
 import { clientOf } from '../listen/forwarded.ts';
-import { AccessWatch, WATCH_AFTER_MS, reasonOf } from './access-watch.ts';
+import { AccessWatch, WATCH_AFTER_MS, logLost } from './access-watch.ts';
 import { lookup } from './characters.ts';
 import type { ConnectionInfo, Engine, FrontConnection } from './engine.ts';
 import { NO_TRAILERS, type Exchange, type ResponseBody, type ResponseSink } from './exchange.ts';
+import { failureAnswer } from './failure-answer.ts';
 import type { Decision, LocalResponse, RequestHead } from './gate-policy.ts';
 import { HeadError } from './h1-head.ts';
 import type { ResponseHead } from './h1-response.ts';
+import { asHeaders } from './h2-headers.ts';
 import { parseH2Head, type H2Head } from './h2-request.ts';
 import { keptTrailers, responsePairs } from './headers.ts';
 import { PlainRequestHead, nextRequestId } from './request-head.ts';
@@ -127,15 +128,7 @@ export class H2Request implements ResponseSink, FrontConnection {
     this.#exchange = undefined;
     this.#pending = undefined;
     exchange?.cancel('Access was taken away.');
-    this.#engine.deps.log.info(
-      {
-        request: this.#id,
-        host: this.#head?.authority,
-        reason: reasonOf(decision),
-        upgraded: this.#upgraded,
-      },
-      'access was taken away, the request is cut off',
-    );
+    logLost(this.#engine.deps.log, this.#request as RequestHead, decision);
     if (!this.#headSent && decision.kind === 'respond') this.#respond(decision.response, 'local');
     else this.destroy('access was taken away');
   }
@@ -485,18 +478,10 @@ export class H2Request implements ResponseSink, FrontConnection {
   }
 
   #failed(error: unknown): void {
-    const { policy, log } = this.#engine.deps;
-    const known =
-      error instanceof RelayError || (error instanceof Error && error.name === 'TunnelError');
-    if (!known) log.error({ err: error, request: this.#id }, 'request failed unexpectedly');
-    const told = known
-      ? (error as RelayError | TunnelError)
-      : new RelayError('internal', 'The relay failed to handle the request.', { cause: error });
     if (this.#stream.destroyed) return;
-    this.#respond(
-      policy.failure(this.#request as RequestHead, told, this.#route?.context ?? {}),
-      'failed',
-    );
+    const { deps } = this.#engine;
+    const context = this.#route?.context ?? {};
+    this.#respond(failureAnswer(deps, this.#request as RequestHead, error, context), 'failed');
   }
 
   #refuse(error: HeadError): void {
@@ -524,18 +509,4 @@ export class H2Request implements ResponseSink, FrontConnection {
     stream.resume();
     stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
   }
-}
-
-function asHeaders(status: number | undefined, pairs: readonly string[]): OutgoingHttpHeaders {
-  const headers = Object.create(null) as OutgoingHttpHeaders;
-  if (status !== undefined) headers[':status'] = status;
-  for (let i = 0; i + 1 < pairs.length; i += 2) {
-    const name = (pairs[i] as string).toLowerCase();
-    const value = pairs[i + 1] as string;
-    const before = headers[name];
-    if (before === undefined) headers[name] = value;
-    else if (Array.isArray(before)) before.push(value);
-    else headers[name] = [String(before), value];
-  }
-  return headers;
 }
