@@ -83,7 +83,8 @@ export interface GatePolicy {
   /** Changes whenever an earlier `reusable` decision may no longer hold. */
   readonly version: number;
   /**
-   * Called once per request; a synchronous answer costs no promise. Throwing or
+   * Called once per request, and again with the same head while it lasts whenever
+   * `version` has changed; a synchronous answer costs no promise. Throwing or
    * rejecting leads to `failure` (RelayError, TunnelError) or a plain 500.
    */
   decide(head: RequestHead): Decision | Promise<Decision>;
