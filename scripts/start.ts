@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
+import { tuneCollector } from '@burrow/tunnel/node';
 import type { Principal } from '../packages/relay/src/auth/principal.ts';
 import { loadConfig } from '../packages/relay/src/config/load.ts';
 import { localDriver } from '../packages/relay/src/drivers/local.ts';
@@ -24,6 +25,7 @@ const stopping = new AbortController();
 let relay: Relay | undefined;
 
 async function start(args: StartArguments): Promise<void> {
+  tuneCollector();
   const { signal } = stopping;
   const { config } = loadConfig({
     // Only what must be seen disturbs the block below; a variable may ask for more.

@@ -1,3 +1,4 @@
+import { tuneCollector } from '@burrow/tunnel/node';
 import { startAgent } from './agent.ts';
 import { ConfigError, readConfig } from './config/config.ts';
 import { helpText } from './config/help.ts';
@@ -11,6 +12,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (argv.includes('--version')) return print(`${VERSION}\n`);
 
   const config = readConfig(argv, process.env);
+  tuneCollector();
   const log = createLog({
     level: config.logLevel,
     pretty: process.stderr.isTTY,

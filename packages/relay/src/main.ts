@@ -1,3 +1,4 @@
+import { tuneCollector } from '@burrow/tunnel/node';
 import { Command, CommanderError, Option } from 'commander';
 import { LEAVES } from './config/leaves.ts';
 import { loadConfig, type LoadedConfig } from './config/load.ts';
@@ -27,6 +28,7 @@ export async function main(
     .exitOverride()
     .showHelpAfterError('(burrow relay --help lists all options)')
     .action(async (_options: unknown, command: Command) => {
+      tuneCollector();
       code = await run(read(command, env));
     });
   addSettings(program);

@@ -1,1 +1,2 @@
 export { channelToDuplex } from './channel-duplex.ts';
+export { tuneCollector } from './collector.ts';
