@@ -53,8 +53,10 @@ const batch = new Batch();
 
 /**
  * The engine of a link: numbers channels, cuts and joins frames, decides who
- * sends next, and watches whether the other side lives. All that is queued in
- * one turn of the event loop leaves in one write.
+ * sends next, and watches whether the other side lives. What is queued leaves
+ * at the end of the running callback; while that write is under way the rest
+ * gathers, and leaves in the next one. So a lone keystroke does not wait, and a
+ * busy link writes once per turn of the event loop.
  */
 export class LinkCore implements ChannelHost, LinkStats, TransportHandler, FrameSink {
   readonly id = randomBytes(6).toString('hex');
@@ -310,7 +312,7 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
   #schedule(): void {
     if (this.#scheduled || this.#sending || this.#closed) return;
     this.#scheduled = true;
-    setImmediate(this.#flush);
+    process.nextTick(this.#flush);
   }
 
   readonly #flush = (): void => {
