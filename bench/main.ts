@@ -57,14 +57,16 @@ async function measure(
   rounds: number,
 ): Promise<Report> {
   const values = new Map<SystemName, Record<string, number>[]>();
-  for (let round = 0; round < rounds; round += 1) {
+  const first = scenario.warmUp === true ? -1 : 0;
+  for (let round = first; round < rounds; round += 1) {
     for (let turn = 0; turn < systems.length; turn += 1) {
-      const system = systems[(turn + round) % systems.length];
+      const system = systems[(turn + round - first) % systems.length];
       if (system === undefined) continue;
       process.stderr.write(
-        `${Object.keys(scenario.results)[0]} round ${round + 1}/${rounds} ${system}\n`,
+        `${Object.keys(scenario.results)[0]} ${round < 0 ? 'warm-up' : `round ${round + 1}/${rounds}`} ${system}\n`,
       );
       const result = await scenario.run(stand, system);
+      if (round < 0) continue;
       values.set(system, [...(values.get(system) ?? []), { ...result }]);
     }
   }

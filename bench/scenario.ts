@@ -42,6 +42,8 @@ export interface Scenario {
   /** Result names with their units. One scenario may give several. */
   readonly results: Readonly<Record<string, string>>;
   readonly systems: readonly SystemName[];
+  /** One unmeasured round first: what counts is a server at work, not one whose code is still being compiled. */
+  readonly warmUp?: boolean;
   /** One round for one system: a number per result. */
   run(stand: Stand, system: SystemName): Promise<Readonly<Record<string, number>>>;
 }

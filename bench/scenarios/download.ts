@@ -4,6 +4,7 @@ import { TRANSFER_BYTES } from '../systems/workload.ts';
 
 export const download: Scenario = {
   results: { download: 'MB/s' },
+  warmUp: true,
   systems: ['burrow', 'direct', 'nginx', 'caddy', 'ssh-r'],
   run: async (stand, name) => {
     const system = await stand.system(name);

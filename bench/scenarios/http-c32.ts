@@ -4,6 +4,7 @@ import type { Scenario } from '../scenario.ts';
 /** Small requests on 32 connections. */
 export const httpC32: Scenario = {
   results: { 'http-rps-c32': 'requests/s' },
+  warmUp: true,
   systems: ['burrow', 'direct', 'nginx', 'caddy', 'ssh-r'],
   run: async (stand, name) => {
     const system = await stand.system(name);

@@ -6,6 +6,7 @@ const CONNECTIONS = 16;
 
 export const wsEcho: Scenario = {
   results: { 'ws-echo': 'round trips/s' },
+  warmUp: true,
   systems: ['burrow', 'direct', 'nginx', 'caddy', 'ssh-r'],
   run: async (stand, name) => {
     const endpoint = (await stand.system(name)).endpoint('echo');
