@@ -49,8 +49,12 @@ export interface Burrow extends AsyncDisposable {
   signInLink(): Promise<string>;
   createWorkspace(name: string, input?: Partial<CreateWorkspaceInput>): Promise<CreatedWorkspace>;
   showWorkspace(name: string): Promise<Workspace>;
-  /** Starts the built agent for an external workspace; resolves once it is connected. */
-  startAgent(name: string, env?: Readonly<Record<string, string>>): Promise<AgentProcess>;
+  /** Starts an agent (default: the one just built) for an external workspace; resolves once it is connected. */
+  startAgent(
+    name: string,
+    env?: Readonly<Record<string, string>>,
+    file?: string,
+  ): Promise<AgentProcess>;
   stop(): Promise<void>;
 }
 
@@ -152,11 +156,11 @@ export async function startBurrow(options: BurrowOptions = {}): Promise<Burrow> 
       return created;
     },
     showWorkspace,
-    async startAgent(name, env = {}) {
+    async startAgent(name, env = {}, file = bundle) {
       const agentToken = tokens.get(name);
       if (agentToken === undefined)
         throw new Error(`No external workspace "${name}" was made here`);
-      const agent = startAgentProcess(bundle, {
+      const agent = startAgentProcess(file, {
         BURROW_RELAY_URL: `${scheme}://127.0.0.1:${relay.port}`,
         BURROW_AGENT_TOKEN: agentToken,
         // Channels that the relay keeps for reuse would otherwise be waited for.
