@@ -54,7 +54,10 @@ async function start(args: StartArguments): Promise<void> {
     args.workspace === undefined
       ? null
       : await startWorkspace(relay, { admin, token, name: args.workspace, signal });
-  const { code } = await relay.auth.signInLinks.create({ userId: admin.userId });
+  const { code } = await relay.auth.signInLinks.create({
+    userId: admin.userId,
+    returnTo: workspace === null ? '/' : `/open/${workspace.name}`,
+  });
   const { origin } = relay.url;
   const ready: Ready = {
     url: `${origin}/sign-in?code=${code}`,

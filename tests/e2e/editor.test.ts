@@ -53,12 +53,10 @@ const onDisk = (name: string): Promise<string> => readFile(join(projects, name),
 scene('the printed link signs in and leads to VS Code', async () => {
   assert.ok(burrow.ready.workspace);
   await page.goto(burrow.ready.url);
-  await screenshot(page, '1-home');
-  await page.getByRole('link', { name: 'Open' }).click();
   await workbench.ready();
   assert.equal(new URL(page.url()).host, new URL(burrow.ready.workspace.url).host);
   assert.ok(!page.url().includes('code='), 'no code stays in the address bar');
-  await screenshot(page, '2-workbench');
+  await screenshot(page, '1-workbench');
 });
 
 scene('a command in the terminal runs in the workspace', async () => {
@@ -68,7 +66,7 @@ scene('a command in the terminal runs in the workspace', async () => {
   assert.equal(await onDisk('terminal.txt'), '42 burrows\n');
   const { port } = new URL(burrow.ready.api);
   await workbench.terminalShows(new RegExp(`http://\\{\\{port\\}\\}-demo\\.localhost:${port}/`));
-  await screenshot(page, '3-terminal');
+  await screenshot(page, '2-terminal');
 });
 
 scene('an edited file is saved to disk', async () => {
@@ -77,7 +75,7 @@ scene('an edited file is saved to disk', async () => {
   await eventually('the file on disk has the new line', async () =>
     (await onDisk('README.md')).endsWith('Written in a browser, far away.'),
   );
-  await screenshot(page, '4-edited');
+  await screenshot(page, '3-edited');
 });
 
 scene('the Markdown preview opens, with its picture', async () => {
@@ -89,7 +87,7 @@ scene('the Markdown preview opens, with its picture', async () => {
       .first()
       .evaluate((image: HTMLImageElement) => image.naturalWidth === 480),
   );
-  await screenshot(page, '5-preview');
+  await screenshot(page, '4-preview');
 });
 
 scene('an image opens', async () => {
@@ -106,7 +104,7 @@ scene('an image opens', async () => {
     }
     return false;
   });
-  await screenshot(page, '6-image');
+  await screenshot(page, '5-image');
 });
 
 test('VS Code and the agent listen on loopback only, or nowhere', () => {

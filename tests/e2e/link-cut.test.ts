@@ -74,6 +74,6 @@ test("the editor survives its agent's links being cut for 5 s", async () => {
     );
     const same = await page.evaluate(() => 'sameDocument' in window);
     assert.equal(same, true, 'the page was not loaded again');
-    await screenshot(page, '7-after-the-cut');
+    await screenshot(page, '6-after-the-cut');
   });
 });

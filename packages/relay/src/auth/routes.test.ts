@@ -11,6 +11,7 @@ import { hashSecret, newSecret } from './secrets.ts';
 import { testClock, testDatabase } from './testing.ts';
 
 const ORIGIN = 'https://burrow.test';
+const DEMO = { name: 'demo', state: 'running' as const, agent: null };
 const CHALLENGE = hashSecret(newSecret());
 
 async function setUp(over: Partial<AuthRoutesDeps> = {}) {
@@ -91,6 +92,19 @@ test('a sign-in link signs in once, and leads where it says', async () => {
   assert.equal(second.statusCode, 401);
   assert.equal(second.headers['set-cookie'], undefined);
   assert.match(second.body, /used before/);
+});
+
+test('/open leads into a workspace of theirs, home from any other, and signs in on the way', async () => {
+  const { app, auth, admin } = await setUp({
+    workspaces: () => Promise.resolve([DEMO]),
+  });
+  const cookie = await cookieOf(auth, admin.userId);
+  const to = async (path: string, headers = {}) =>
+    (await send(app, 'GET', path, headers)).headers['location'];
+  assert.equal(await to('/open/demo', { cookie }), 'https://demo.burrow.test/');
+  assert.equal(await to('/open/other', { cookie }), '/');
+  assert.equal(await to('/open/%2F%2Fevil.test', { cookie }), '/');
+  assert.equal(await to('/open/demo'), '/sign-in?return=%2Fopen%2Fdemo');
 });
 
 for (const [what, headers] of [

@@ -66,6 +66,10 @@ export function authRoutes(deps: AuthRoutesDeps): FastifyPluginAsync {
     );
   }
 
+  function workspaceUrl(request: FastifyRequest, name: string): string {
+    return `${request.protocol}://${name}.${domain}${portSuffix(request)}/`;
+  }
+
   async function useLink(request: FastifyRequest, reply: FastifyReply, code: string) {
     const current = await controlSession(auth, request);
     const wait = auth.attempts.take(request.ip);
@@ -200,6 +204,19 @@ export function authRoutes(deps: AuthRoutesDeps): FastifyPluginAsync {
       );
     });
 
+    /** The way from a sign-in link into an editor: a link leads to a path of this host only. */
+    app.get<{ Params: { workspace: string } }>('/open/:workspace', async (request, reply) => {
+      const session = await controlSession(auth, request);
+      const wanted = request.params.workspace;
+      if (session === undefined) {
+        const back = returnPath(`/open/${encodeURIComponent(wanted)}`);
+        return sendRedirect(reply, `/sign-in?return=${encodeURIComponent(back)}`);
+      }
+      const theirs = await deps.workspaces(session.principal);
+      const found = theirs.some(({ name }) => name === wanted);
+      return sendRedirect(reply, found ? workspaceUrl(request, wanted) : '/');
+    });
+
     app.get('/', async (request, reply) => {
       const session = await controlSession(auth, request);
       if (session === undefined) {
@@ -219,7 +236,7 @@ export function authRoutes(deps: AuthRoutesDeps): FastifyPluginAsync {
           username: session.principal.username,
           workspaces: await deps.workspaces(session.principal),
           origin: controlOrigin(request),
-          urlOf: (name) => `${request.protocol}://${name}.${domain}${portSuffix(request)}/`,
+          urlOf: (name) => workspaceUrl(request, name),
           now: clock.now(),
         }),
       );

@@ -63,7 +63,7 @@ test('a request passes with order, case and duplicates, and gets trustworthy for
   );
   assert.equal(
     seen,
-    'GET /a%20b?x=1&&y=%7E HTTP/1.1\r\nHost: app.test:81\r\nX-One: 1\r\nx-two: 2\r\nX-One: 3\r\n' +
+    'GET /a%20b?x=1&&y=%7E HTTP/1.1\r\nHost: App.test:81\r\nX-One: 1\r\nx-two: 2\r\nX-One: 3\r\n' +
       'Cookie: a=1; b="2"\r\nAuthorization: Basic eA==\r\n' +
       'X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: app.test:81\r\nX-Forwarded-Port: 81\r\n' +
       'Forwarded: for=192.0.2.7;host="app.test:81";proto=http\r\n\r\n',

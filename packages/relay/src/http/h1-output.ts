@@ -74,7 +74,7 @@ export function localResponseBytes(
 ): Buffer {
   const body =
     typeof response.body === 'string' ? Buffer.from(response.body) : Buffer.from(response.body);
-  let text = statusLine(response.status, '');
+  let text = statusLine(response.status, STATUS_CODES[response.status] ?? '');
   text += writeLines(response.headers);
   text += `Date: ${new Date().toUTCString()}\r\n`;
   const none = response.status === 204 || response.status === 304 || response.status < 200;
@@ -86,5 +86,5 @@ export function localResponseBytes(
 }
 
 function statusLine(status: number, reason: string): string {
-  return `HTTP/1.1 ${status} ${reason === '' ? (STATUS_CODES[status] ?? '') : reason}\r\n`;
+  return `HTTP/1.1 ${status} ${reason}\r\n`;
 }

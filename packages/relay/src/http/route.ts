@@ -1,4 +1,5 @@
 /** From a decision to an upstream: header lines, response rules, the connection. */
+import { lookup } from './characters.ts';
 import { RelayError } from '../errors.ts';
 import { duplexToByteStream } from './byte-stream.ts';
 import type { Exchange, RequestPlan, ResponseSink } from './exchange.ts';
@@ -72,7 +73,7 @@ export class Routes {
       bucket,
       lines: requestLines(request.headers, request.connection, request.by, {
         stripOurs: true,
-        host: rewrite ? `localhost:${port}` : authority,
+        host: rewrite ? `localhost:${port}` : asGiven(request.headers, authority),
         origin: rewrite ? { from: outer, to: inner } : undefined,
         upgrade: request.upgrade,
       }),
@@ -174,3 +175,9 @@ export class Routes {
 }
 
 const NOBODY = Object.freeze({ onData() {}, onEnd() {}, onClose() {} });
+
+/** The host as the client spelt it; `authority` is the same in lower case. */
+function asGiven(headers: readonly string[], authority: string): string {
+  const given = lookup(headers, 'host');
+  return given?.toLowerCase() === authority ? given : authority;
+}

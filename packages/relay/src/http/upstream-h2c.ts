@@ -2,6 +2,7 @@
  * Apps that speak HTTP/2 without TLS (gRPC servers): `node:http2` client
  * sessions over channels, many requests on one session, with trailers.
  */
+import { STATUS_CODES } from 'node:http';
 import {
   connect,
   constants,
@@ -270,9 +271,11 @@ function headOf(headers: IncomingHttpHeaders, raw: readonly string[] | undefined
     if (name === 'content-length') length = Number(all[i + 1]);
     pairs.push(name, all[i + 1] as string);
   }
+  const status = Number(headers[':status'] ?? 502);
   return {
-    status: Number(headers[':status'] ?? 502),
-    reason: '',
+    status,
+    // HTTP/2 has none; HTTP/1 clients get the usual words.
+    reason: STATUS_CODES[status] ?? '',
     headers: pairs,
     framing: length >= 0 ? 'length' : 'chunked',
     length: Math.max(0, length),

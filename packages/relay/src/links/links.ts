@@ -71,6 +71,11 @@ export interface Links {
   all(): IterableIterator<Link>;
 }
 
+/** A link on its way in: which agents were revoked meanwhile, also before it is known whose it is. */
+interface Handshake {
+  readonly revoked: Map<string, string>;
+}
+
 /** Agents in one renewal: keeps the statement small. */
 const RENEW_BATCH = 500;
 
@@ -86,23 +91,20 @@ export function createLinks(options: LinksOptions): Links {
     now,
   );
   /** Handshakes on the way; a revocation in their middle must reach them. */
-  const pending = new Set<{ agentId: string | undefined; revoked: string | undefined }>();
+  const pending = new Set<Handshake>();
   let draining = false;
   let timer: NodeJS.Timeout | undefined;
   let renewing: Promise<void> | undefined;
 
   const unsubscribe = directory.onRevoked((agentId, reason) => {
-    for (const entry of pending) if (entry.agentId === agentId) entry.revoked = reason;
+    for (const { revoked } of pending) revoked.set(agentId, reason);
     const links = agents.links(agentId);
     for (const link of links) link.close(new TunnelError('token-revoked', reason));
     log.info({ agentId, links: links.length, reason }, 'agent revoked');
   });
 
   async function admit(incoming: Incoming): Promise<TunnelError | undefined> {
-    const handshake: { agentId: string | undefined; revoked: string | undefined } = {
-      agentId: undefined,
-      revoked: undefined,
-    };
+    const handshake: Handshake = { revoked: new Map() };
     let reserved: string | undefined;
     try {
       if (draining) throw drainingError();
@@ -114,7 +116,6 @@ export function createLinks(options: LinksOptions): Links {
       }
       pending.add(handshake);
       const agent = await authenticate(incoming.token);
-      handshake.agentId = agent.agentId;
       agents.reserve(agent.agentId);
       reserved = agent.agentId;
       await accept(incoming, agent, handshake);
@@ -134,7 +135,7 @@ export function createLinks(options: LinksOptions): Links {
           'cannot admit a link',
         );
       }
-      refused(refusal, incoming, handshake.agentId);
+      refused(refusal, incoming, reserved);
       return refusal;
     } finally {
       pending.delete(handshake);
@@ -188,9 +189,13 @@ export function createLinks(options: LinksOptions): Links {
   async function accept(
     incoming: Incoming,
     agent: AuthenticatedAgent,
-    handshake: { revoked: string | undefined },
+    handshake: Handshake,
   ): Promise<void> {
     const { agentId } = agent;
+    const revoked = (): TunnelError | undefined => {
+      const reason = handshake.revoked.get(agentId);
+      return reason === undefined ? undefined : new TunnelError('token-revoked', reason);
+    };
     /** What the handler learns: it is made before the link. */
     const known: { link?: Link; ended?: boolean } = {};
     const accepted = await incoming.accept({
@@ -200,8 +205,8 @@ export function createLinks(options: LinksOptions): Links {
       welcome: (hello) => {
         try {
           if (draining) throw drainingError();
-          if (handshake.revoked !== undefined)
-            throw new TunnelError('token-revoked', handshake.revoked);
+          const gone = revoked();
+          if (gone !== undefined) throw gone;
           agents.check(agentId, hello);
         } catch (error) {
           refused(error as TunnelError, incoming, agentId);
@@ -224,8 +229,8 @@ export function createLinks(options: LinksOptions): Links {
     known.link = link;
     added(incoming, agent, accepted.hello, link);
     // Either may have come between Welcome and now.
-    if (handshake.revoked !== undefined)
-      link.close(new TunnelError('token-revoked', handshake.revoked));
+    const gone = revoked();
+    if (gone !== undefined) link.close(gone);
     else if (draining) link.close(drainingError());
   }
 
