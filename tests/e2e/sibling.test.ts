@@ -40,6 +40,8 @@ test("on one TLS domain, another workspace's page cannot reach the editor", asyn
   });
   victim.on('upgrade', (request, socket) => {
     upgrades.push(request.url ?? '');
+    // Its refusal may cross the page's leaving.
+    socket.on('error', () => {});
     socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
   });
   const attacker = createServer((_request, response) => {
