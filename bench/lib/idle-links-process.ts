@@ -29,6 +29,8 @@ async function hold(order: Order): Promise<void> {
             software: 'bench',
             listeningPorts: [],
             sshHostKey: '',
+            sshServer: 'none',
+            sshUser: '',
             label: 'bench',
           },
           handler: {

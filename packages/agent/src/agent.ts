@@ -70,6 +70,8 @@ export function startAgent(config: AgentConfig, parts: AgentParts): Agent {
             software: SOFTWARE,
             listeningPorts: await listeningPorts((port) => config.allow.has(port)),
             sshHostKey: '',
+            sshServer: 'none',
+            sshUser: '',
             label: config.label,
           },
           handler,

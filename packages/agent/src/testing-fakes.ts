@@ -48,6 +48,7 @@ export class FakeChannel implements Channel {
   readonly uid = '00'.repeat(16);
   readonly principal = { userId: 'u1', username: 'alice' };
   readonly metadata = {};
+  readonly workload = '';
   readonly link = new FakeLink();
   readonly target: Target;
   opened = false;

@@ -33,6 +33,8 @@ export const DEFAULT_MAX_CHANNELS = 4096;
 export const MAX_METADATA_ENTRIES = 16;
 export const MAX_METADATA_BYTES = 4 * KiB;
 export const MAX_REASON_BYTES = 512;
+/** Keys that one channel to an SSH server may name. */
+export const MAX_AUTHORIZED_KEYS = 64;
 /** Control frames waiting to be sent. A peer that makes us answer more without reading is cut. */
 export const MAX_QUEUED_CONTROL_FRAMES = 16_384;
 

@@ -4,7 +4,11 @@ import type { TunnelError, ChannelErrorCode } from './errors.ts';
 export type Target =
   | { readonly kind: 'tcp'; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string }
-  | { readonly kind: 'ssh' }
+  | {
+      readonly kind: 'ssh';
+      /** `SHA256:…` fingerprints of the keys that the agent's own server admits, at most 64. */
+      readonly authorizedKeys: readonly string[];
+    }
   | { readonly kind: 'terminal'; readonly session: string };
 
 /** On whose behalf a channel is opened. */
@@ -25,6 +29,8 @@ export interface OpenOptions {
   readonly traffic?: Traffic;
   /** At most 16 entries and 4 KiB in all. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** On a client's link: the name of the workload to open the target in. */
+  readonly workload?: string;
 }
 
 /**
@@ -57,6 +63,8 @@ export interface Channel {
   readonly target: Target;
   readonly principal: Principal;
   readonly metadata: Readonly<Record<string, string>>;
+  /** What a client asked for; empty on an agent's link. */
+  readonly workload: string;
   readonly link: Link;
   readonly opened: boolean;
   readonly closed: boolean;
@@ -131,9 +139,16 @@ export interface HelloInfo {
   readonly software: string;
   readonly capabilities: readonly string[];
   readonly listeningPorts: readonly number[];
+  /** One line of OpenSSH's form, `ssh-ed25519 AAAA…`; empty if there is none. */
   readonly sshHostKey: string;
+  readonly sshServer: SshServerKind;
+  /** Whom a real sshd runs sessions as; empty otherwise. */
+  readonly sshUser: string;
   readonly label: string;
 }
+
+/** What answers channels to the target `ssh`. */
+export type SshServerKind = 'none' | 'built-in' | 'sshd';
 
 /** The relay's answer, from `Welcome`. */
 export interface WelcomeInfo {

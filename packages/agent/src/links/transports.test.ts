@@ -28,7 +28,15 @@ function setUp(choice: 'auto' | 'grpc' | 'websocket' = 'auto') {
       {
         url: new URL('https://relay.test'),
         token: 't',
-        hello: { instanceId: '', software: '', listeningPorts: [], sshHostKey: '', label: '' },
+        hello: {
+          instanceId: '',
+          software: '',
+          listeningPorts: [],
+          sshHostKey: '',
+          sshServer: 'none',
+          sshUser: '',
+          label: '',
+        },
         handler: { onChannel() {}, onClose() {} },
         signal: AbortSignal.timeout(5000),
         connect: async () => {

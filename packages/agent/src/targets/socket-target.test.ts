@@ -100,7 +100,7 @@ test('a port outside BURROW_AGENT_ALLOW is refused before any connection', async
 test('SSH and terminal are answered as unsupported', () => {
   const log = memoryLog();
   const targets = new Targets({ allow: PortRanges.parse('none'), allowUnix: [] }, log);
-  for (const target of [{ kind: 'ssh' }, { kind: 'terminal', session: 's' }] as const) {
+  for (const target of [{ kind: 'ssh', authorizedKeys: [] }, { kind: 'terminal', session: 's' }] as const) {
     const channel = new FakeChannel(target);
     targets.connect(channel);
     assert.equal(channel.resetWith?.code, 'unsupported');

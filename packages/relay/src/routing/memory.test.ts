@@ -18,6 +18,8 @@ const HELLO: HelloInfo = {
   capabilities: [],
   listeningPorts: [],
   sshHostKey: '',
+  sshServer: 'none',
+  sshUser: '',
   label: '',
 };
 const TARGET = { kind: 'tcp', port: 3000 } as const;

@@ -29,6 +29,7 @@ export interface ChannelFacts {
   readonly target: Target;
   readonly principal: Principal;
   readonly metadata: Readonly<Record<string, string>>;
+  readonly workload: string;
   readonly traffic: Traffic;
 }
 
@@ -42,6 +43,7 @@ export class ChannelEnd implements Channel, Endpoint {
   readonly target: Target;
   readonly principal: Principal;
   readonly metadata: Readonly<Record<string, string>>;
+  readonly workload: string;
   readonly traffic: Traffic;
   readonly #host: ChannelHost;
   readonly #opener: boolean;
@@ -70,6 +72,7 @@ export class ChannelEnd implements Channel, Endpoint {
     this.target = facts.target;
     this.principal = facts.principal;
     this.metadata = facts.metadata;
+    this.workload = facts.workload;
     this.traffic = facts.traffic;
     this.#meter = new TrafficMeter(facts.traffic);
     this.#send = new SendWindow(sendLimit);

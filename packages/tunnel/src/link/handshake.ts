@@ -3,7 +3,7 @@ import type { Frame } from '../gen/burrow/tunnel/v1/tunnel_pb.js';
 import { HELLO_TIMEOUT_MS, MIN_REVISION, REVISION } from '../limits.ts';
 import type { Transport } from '../transport.ts';
 import type { AcceptedLink, AcceptOptions, DialledLink, DialOptions } from '../types.ts';
-import { helloFromWire, welcomeFromWire } from '../wire/messages.ts';
+import { helloFromWire, sshServerToWire, welcomeFromWire } from '../wire/messages.ts';
 import { LinkCore } from './link.ts';
 
 /** What this revision of the package can do beyond the base protocol. */
@@ -52,6 +52,8 @@ export function greetAsDialler(
           software: hello.software,
           listeningPorts: [...hello.listeningPorts],
           sshHostKey: hello.sshHostKey,
+          sshServer: sshServerToWire(hello.sshServer),
+          sshUser: hello.sshUser,
           label: hello.label,
         },
       },

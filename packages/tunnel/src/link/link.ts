@@ -156,12 +156,13 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
     if (fault !== undefined) throw new TunnelError('limit', fault);
     const uid = randomBytes(16);
     const traffic = options.traffic ?? 'auto';
-    const { target, principal } = options;
+    const { target, principal, workload = '' } = options;
     const channel = new ChannelEnd(this, number, true, {
       uid: uid.toString('hex'),
       target,
       principal,
       metadata,
+      workload,
       traffic,
     });
     channel.setHandler(handler);
@@ -176,6 +177,7 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
         initialWindow: BigInt(channel.initialWindow),
         metadata: { ...metadata },
         epoch: 1,
+        workload,
       },
     });
     return channel;
@@ -575,6 +577,7 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
           username: open.principal?.username ?? '',
         },
         metadata: open.metadata,
+        workload: open.workload,
         traffic: trafficFromWire(open.traffic),
       },
       safeNumber(open.initialWindow),

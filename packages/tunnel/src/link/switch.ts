@@ -1,6 +1,6 @@
 import { TunnelError } from '../errors.ts';
 import { INITIAL_WINDOW_BYTES, SWITCH_BUDGET_BYTES } from '../limits.ts';
-import type { Channel, Link } from '../types.ts';
+import type { Channel, Link, OpenOptions } from '../types.ts';
 import type { Batch } from '../wire/encode.ts';
 import { targetToWire, trafficToWire } from '../wire/messages.ts';
 import { ChannelEnd } from './channel.ts';
@@ -16,9 +16,15 @@ import { TrafficMeter } from './traffic-meter.ts';
  * two legs hold at most SWITCH_BUDGET_BYTES for each direction: the limit in
  * passing Credits is lowered to what has left plus that budget, never raised.
  *
- * `incoming` must not have a handler yet. Throws what `Link.open` throws.
+ * `incoming` must not have a handler yet. What `instead` names goes onward in
+ * place of what the opener said: it may say anything. Throws what `Link.open`
+ * throws.
  */
-export function joinChannel(incoming: Channel, to: Link): void {
+export function joinChannel(
+  incoming: Channel,
+  to: Link,
+  instead: Pick<Partial<OpenOptions>, 'target' | 'principal' | 'metadata'> = {},
+): void {
   if (!(incoming instanceof ChannelEnd) || !(to instanceof LinkCore)) {
     throw new TunnelError('internal', 'Only channels and links of this package can be joined.');
   }
@@ -37,12 +43,13 @@ export function joinChannel(incoming: Channel, to: Link): void {
     value: {
       channel: number,
       uid: Buffer.from(incoming.uid, 'hex'),
-      target: targetToWire(incoming.target),
-      principal: incoming.principal,
+      target: targetToWire(instead.target ?? incoming.target),
+      principal: instead.principal ?? incoming.principal,
       traffic: trafficToWire(incoming.traffic),
       initialWindow: BigInt(far.promise()),
-      metadata: { ...incoming.metadata },
+      metadata: { ...(instead.metadata ?? incoming.metadata) },
       epoch: 1,
+      workload: '',
     },
   });
   let offset = 0;

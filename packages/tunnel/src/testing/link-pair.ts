@@ -61,6 +61,8 @@ export const TEST_HELLO: Omit<HelloInfo, 'revision' | 'minRevision' | 'capabilit
   software: 'test/1',
   listeningPorts: [],
   sshHostKey: '',
+  sshServer: 'none',
+  sshUser: '',
   label: 'test',
 };
 

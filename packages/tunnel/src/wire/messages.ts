@@ -1,6 +1,6 @@
 import { TunnelError } from '../errors.ts';
 import type { ChannelErrorCode } from '../errors.ts';
-import { ResetCode } from '../gen/burrow/tunnel/v1/tunnel_pb.js';
+import { ResetCode, SshServer } from '../gen/burrow/tunnel/v1/tunnel_pb.js';
 import { Traffic as WireTraffic } from '../gen/burrow/tunnel/v1/tunnel_pb.js';
 import type {
   Hello,
@@ -9,8 +9,13 @@ import type {
   Target as WireTarget,
   Welcome,
 } from '../gen/burrow/tunnel/v1/tunnel_pb.js';
-import { MAX_METADATA_BYTES, MAX_METADATA_ENTRIES, MAX_REASON_BYTES } from '../limits.ts';
-import type { HelloInfo, Target, Traffic, WelcomeInfo } from '../types.ts';
+import {
+  MAX_AUTHORIZED_KEYS,
+  MAX_METADATA_BYTES,
+  MAX_METADATA_ENTRIES,
+  MAX_REASON_BYTES,
+} from '../limits.ts';
+import type { HelloInfo, SshServerKind, Target, Traffic, WelcomeInfo } from '../types.ts';
 import type { FrameKind } from './encode.ts';
 
 /** Between the protobuf messages and the package's own types, checked once, here. */
@@ -64,7 +69,15 @@ export function targetToWire(target: Target): { kind: WireTarget['kind'] } {
     case 'unix':
       return { kind: { case: 'unixPath', value: target.path } };
     case 'ssh':
-      return { kind: { case: 'ssh', value: { $typeName: 'burrow.tunnel.v1.Target.Ssh' } } };
+      return {
+        kind: {
+          case: 'ssh',
+          value: {
+            $typeName: 'burrow.tunnel.v1.Target.Ssh',
+            authorizedKeys: target.authorizedKeys.map(digestOf),
+          },
+        },
+      };
     case 'terminal':
       return {
         kind: {
@@ -88,12 +101,38 @@ export function targetFromWire(target: WireTarget | undefined): Target | undefin
         ? { kind: 'unix', path: kind.value }
         : undefined;
     case 'ssh':
-      return { kind: 'ssh' };
+      return kind.value.authorizedKeys.length <= MAX_AUTHORIZED_KEYS &&
+        kind.value.authorizedKeys.every((digest) => digest.length === 32)
+        ? { kind: 'ssh', authorizedKeys: kind.value.authorizedKeys.map(fingerprintOf) }
+        : undefined;
     case 'terminal':
       return { kind: 'terminal', session: kind.value.session };
     default:
       return undefined;
   }
+}
+
+/** OpenSSH's way of writing a SHA-256: base64 without padding. */
+function fingerprintOf(digest: Uint8Array): string {
+  return `SHA256:${Buffer.from(digest).toString('base64').replace(/=+$/, '')}`;
+}
+
+function digestOf(fingerprint: string): Uint8Array {
+  const digest = Buffer.from(fingerprint.replace(/^SHA256:/, ''), 'base64');
+  if (digest.length !== 32) {
+    throw new TunnelError('internal', 'A key is named by its SHA256 fingerprint.');
+  }
+  return digest;
+}
+
+export function sshServerToWire(kind: SshServerKind): SshServer {
+  if (kind === 'built-in') return SshServer.BUILT_IN;
+  return kind === 'sshd' ? SshServer.SSHD : SshServer.NONE;
+}
+
+function sshServerFromWire(server: SshServer): SshServerKind {
+  if (server === SshServer.BUILT_IN) return 'built-in';
+  return server === SshServer.SSHD ? 'sshd' : 'none';
 }
 
 export function trafficToWire(traffic: Traffic): WireTraffic {
@@ -111,6 +150,7 @@ export function openFault(open: Open): string | undefined {
   const fault = metadataFault(open.metadata);
   if (fault !== undefined) return fault;
   if (open.epoch > 1) return 'Open begins at epoch 1.';
+  if (open.workload.length > 63) return 'A workload has a name of at most 63 characters.';
   return undefined;
 }
 
@@ -137,6 +177,8 @@ export function helloFromWire(hello: Hello): HelloInfo {
       .slice(0, 256)
       .filter((port) => port >= 1 && port <= 65_535),
     sshHostKey: clip(hello.sshHostKey, 2048),
+    sshServer: sshServerFromWire(hello.sshServer),
+    sshUser: clip(hello.sshUser, 64),
     label: clip(hello.label, 256),
   };
 }

@@ -186,6 +186,21 @@ export declare type Hello = Message<"burrow.tunnel.v1.Hello"> & {
    * @generated from field: string label = 8;
    */
   label: string;
+
+  /**
+   * What answers channels to the target `ssh`.
+   *
+   * @generated from field: burrow.tunnel.v1.SshServer ssh_server = 9;
+   */
+  sshServer: SshServer;
+
+  /**
+   * The user that a real sshd runs sessions as. Empty for the built-in server,
+   * which runs everything as the agent's own user whatever name is given.
+   *
+   * @generated from field: string ssh_user = 10;
+   */
+  sshUser: string;
 };
 
 /**
@@ -375,7 +390,7 @@ export declare type Target = Message<"burrow.tunnel.v1.Target"> & {
     case: "unixPath";
   } | {
     /**
-     * The agent's own SSH server.
+     * The workload's SSH server: the agent's own, or an sshd beside it.
      *
      * @generated from field: burrow.tunnel.v1.Target.Ssh ssh = 3;
      */
@@ -402,6 +417,14 @@ export declare const TargetSchema: GenMessage<Target>;
  * @generated from message burrow.tunnel.v1.Target.Ssh
  */
 export declare type Target_Ssh = Message<"burrow.tunnel.v1.Target.Ssh"> & {
+  /**
+   * SHA-256 digests (32 bytes each, at most 64) of the public keys, in their
+   * SSH wire form, that may sign in on this channel. The agent's own server
+   * admits nothing else; an sshd does not see them.
+   *
+   * @generated from field: repeated bytes authorized_keys = 1;
+   */
+  authorizedKeys: Uint8Array[];
 };
 
 /**
@@ -504,6 +527,16 @@ export declare type Open = Message<"burrow.tunnel.v1.Open"> & {
    * @generated from field: uint32 epoch = 8;
    */
   epoch: number;
+
+  /**
+   * On a client's link (a CLI, a gateway in another process): the name of the
+   * workload to open the target in. The relay authorizes it, fills in the
+   * principal, and opens the channel on a link of that workload's agent. Empty
+   * on an agent's link: its token says which workload it is.
+   *
+   * @generated from field: string workload = 9;
+   */
+  workload: string;
 };
 
 /**
@@ -755,6 +788,35 @@ export declare type Detached = Message<"burrow.tunnel.v1.Detached"> & {
  * Use `create(DetachedSchema)` to create a new message.
  */
 export declare const DetachedSchema: GenMessage<Detached>;
+
+/**
+ * @generated from enum burrow.tunnel.v1.SshServer
+ */
+export enum SshServer {
+  /**
+   * @generated from enum value: SSH_SERVER_NONE = 0;
+   */
+  NONE = 0,
+
+  /**
+   * The agent's own: admits the keys that the channel names.
+   *
+   * @generated from enum value: SSH_SERVER_BUILT_IN = 1;
+   */
+  BUILT_IN = 1,
+
+  /**
+   * An sshd beside the agent: admits certificates of the relay's user CA.
+   *
+   * @generated from enum value: SSH_SERVER_SSHD = 2;
+   */
+  SSHD = 2,
+}
+
+/**
+ * Describes the enum burrow.tunnel.v1.SshServer.
+ */
+export declare const SshServerSchema: GenEnum<SshServer>;
 
 /**
  * @generated from enum burrow.tunnel.v1.Traffic
