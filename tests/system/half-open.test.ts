@@ -9,8 +9,8 @@ import { startAgentProcess } from '../harness/agent-process.ts';
 import { startBurrow } from '../harness/burrow.ts';
 import { eventually } from '../harness/eventually.ts';
 
-/** The promise of the protocol: 10 s of silence, 5 s to answer; and a little for dialling again. */
-const NOTICED_MS = 15_000 + 2_000;
+/** The promise with the relay's defaults: 8 s of silence, 5 s to answer, two looks of half a second, and a dial. */
+const NOTICED_MS = 15_000;
 
 /** A pass-through whose connections can be frozen: open, and carrying nothing. */
 async function freezer(t: TestContext, targetPort: number) {
@@ -99,6 +99,10 @@ test(
       config: { gateway: { agentWaitMs: 100 } },
     });
     const agent = await burrow.startAgent('asleep');
+    await eventually(
+      'two links',
+      async () => (await burrow.showWorkspace('asleep')).agent?.links === 2,
+    );
     const url = burrow.appUrl('asleep', await app(t));
     assert.equal((await burrow.send(url)).text, 'ok');
 

@@ -176,7 +176,7 @@ export function fakeWelcome(overrides: Partial<WelcomeInfo> = {}): WelcomeInfo {
     software: 'burrow-relay/0',
     capabilities: [],
     clusterSize: 1,
-    pingAfterMs: 10_000,
+    pingAfterMs: 8_000,
     pongWithinMs: 5000,
     maxChannels: 1000,
     workload: 'demo',

@@ -91,7 +91,7 @@ export async function startRelay(
       relayIncarnation: 'run-1',
       software: 'test-relay/1',
       clusterSize: 1,
-      pingAfterMs: 10_000,
+      pingAfterMs: 8_000,
       pongWithinMs: 5000,
       maxChannels: 1000,
       workload: 'demo',

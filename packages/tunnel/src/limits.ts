@@ -43,6 +43,8 @@ export const IDLE_CREDIT_MS = 100;
 /** 8 s + 5 s, checked every 500 ms: a dead peer is noticed within 15 s, and load balancers' 60 s are never reached. */
 export const PING_AFTER_MS = 8_000;
 export const PONG_WITHIN_MS = 5_000;
+/** How often silence is looked at: both times above can pass by so much. */
+export const LIVENESS_GRAIN_MS = 500;
 export const HELLO_TIMEOUT_MS = 10_000;
 /** How long a closing transport may take to send its last bytes. */
 export const CLOSE_TIMEOUT_MS = 2_000;

@@ -7,6 +7,7 @@ import { RelayError } from '../errors.ts';
 import { LEAVES } from './leaves.ts';
 import { loadConfig, type LoadInput } from './load.ts';
 import { printJson, printYaml } from './print.ts';
+import { noticedWithinMs } from './schema.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'burrow-config-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -147,6 +148,11 @@ const BAD: [name: string, input: LoadInput | (() => LoadInput), message: RegExp]
     { flags: { 'agents.minLinks': 9, 'agents.maxLinks': 3 } },
     /minLinks <= maxLinks/,
   ],
+  [
+    'a dead peer that is noticed after a minute',
+    { flags: { 'agents.pingAfterMs': 30_000, 'agents.pongWithinMs': 30_000 } },
+    /agents: pingAfterMs \+ pongWithinMs must be at most 59000/,
+  ],
   ['a short metrics token', { flags: { 'metrics.token': 'short' } }, /metrics\.token/],
 ];
 for (const [name, input, message] of BAD) {
@@ -162,6 +168,10 @@ for (const [name, input, message] of BAD) {
     );
   });
 }
+
+test('by default a dead agent or relay is noticed within 15 s', () => {
+  assert.ok(noticedWithinMs(loadConfig().config.agents) < 15_000);
+});
 
 test('all mistakes are told at once', () => {
   assert.throws(

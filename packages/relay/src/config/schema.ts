@@ -3,6 +3,7 @@
  * `burrow relay config` and docs/configuration.md all come from it.
  */
 import { z } from 'zod';
+import { LIVENESS_GRAIN_MS } from '@burrow/tunnel';
 import { addressRange } from './address-range.ts';
 
 const milliseconds = (min: number, max: number): z.ZodNumber => z.number().int().min(min).max(max);
@@ -67,13 +68,15 @@ const agents = z
       .default(86_400)
       .describe('How long an agent token stays good without a connected link.'),
     pingAfterMs: milliseconds(1_000, 50_000)
-      .default(10_000)
+      .default(8_000)
       .describe(
         'Silence on a link after which it is pinged. Stay below the idle timeout of load balancers (often 60 s).',
       ),
-    pongWithinMs: milliseconds(1_000, 60_000)
+    pongWithinMs: milliseconds(1_000, 55_000)
       .default(5_000)
-      .describe('How long a pinged side has to answer.'),
+      .describe(
+        'How long a pinged side has to answer. With `pingAfterMs` at most 59 s, so that a dead side is noticed within a minute; by default within 15 s.',
+      ),
     minLinks: count(1, 16).default(2).describe('Links that an idle agent keeps.'),
     maxLinks: count(1, 16).default(6).describe('Links that a busy agent may open.'),
     maxLinksPerAgent: count(1, 64)
@@ -94,7 +97,16 @@ const agents = z
   })
   .refine((value) => value.minLinks <= value.maxLinks && value.maxLinks <= value.maxLinksPerAgent, {
     message: 'must satisfy minLinks <= maxLinks <= maxLinksPerAgent',
+  })
+  .refine((value) => noticedWithinMs(value) <= 60_000, {
+    message:
+      'pingAfterMs + pongWithinMs must be at most 59000: a dead agent or relay has to be noticed within 60 s',
   });
+
+/** How long a silent peer can go unnoticed: both times are looked at on a timer of the tunnel. ms */
+export function noticedWithinMs(times: { pingAfterMs: number; pongWithinMs: number }): number {
+  return times.pingAfterMs + times.pongWithinMs + 2 * LIVENESS_GRAIN_MS;
+}
 
 const gateway = z.strictObject({
   agentWaitMs: milliseconds(0, 120_000)

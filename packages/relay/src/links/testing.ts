@@ -87,7 +87,7 @@ export async function linksStand(
     registry: routing,
     relay: { relayId: 'r1', relayIncarnation: 'i1', software: 'test' },
     limits: {
-      pingAfterMs: 10_000,
+      pingAfterMs: 8_000,
       pongWithinMs: 5_000,
       minLinks: 2,
       maxLinks: 4,

@@ -6,8 +6,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 
 import { TunnelError } from '../errors.ts';
-import { INITIAL_WINDOW_BYTES, WRITE_HIGH_WATER_BYTES } from '../limits.ts';
-import { CHECK_EVERY_MS, checkAll } from './liveness.ts';
+import { INITIAL_WINDOW_BYTES, LIVENESS_GRAIN_MS, WRITE_HIGH_WATER_BYTES } from '../limits.ts';
+import { checkAll } from './liveness.ts';
 import { linkPair, Recorder } from '../testing/index.ts';
 import type { Channel, Link, LinkHandler, OpenOptions } from '../types.ts';
 import { Batch } from '../wire/encode.ts';
@@ -302,7 +302,7 @@ test('a silent peer is noticed within 15 s', async () => {
   await turn();
   transports[0].send = () => {};
   const from = performance.now();
-  for (let now = from; now < from + 15_000 && lost() === undefined; now += CHECK_EVERY_MS)
+  for (let now = from; now < from + 15_000 && lost() === undefined; now += LIVENESS_GRAIN_MS)
     checkAll(now);
   assert.equal(lost()?.code, 'link-silent');
   assert.ok(acceptor.closed);

@@ -1,16 +1,16 @@
+import { LIVENESS_GRAIN_MS } from '../limits.ts';
+
 /** Anything that must be looked at every half second. One timer serves all links of the process. */
 export interface Watched {
   check(now: number): void;
 }
-
-export const CHECK_EVERY_MS = 500;
 
 const watched = new Set<Watched>();
 let timer: NodeJS.Timeout | undefined;
 
 export function watch(link: Watched): void {
   watched.add(link);
-  timer ??= setInterval(() => checkAll(performance.now()), CHECK_EVERY_MS).unref();
+  timer ??= setInterval(() => checkAll(performance.now()), LIVENESS_GRAIN_MS).unref();
 }
 
 export function unwatch(link: Watched): void {

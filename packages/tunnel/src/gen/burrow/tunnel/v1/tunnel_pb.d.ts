@@ -253,8 +253,8 @@ export declare type Welcome = Message<"burrow.tunnel.v1.Welcome"> & {
   /**
    * A side that has heard nothing for ping_after_ms sends Ping, and gives the
    * link up when nothing at all arrives for pong_within_ms after that. The
-   * default 10 s + 5 s stays under the 60 s after which common load balancers
-   * drop idle connections.
+   * default 8 s + 5 s notices a dead peer within 15 s, and stays under the 60 s
+   * after which common load balancers drop idle connections. 0 means the default.
    *
    * @generated from field: uint32 ping_after_ms = 7;
    */
