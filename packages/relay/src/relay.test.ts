@@ -162,6 +162,20 @@ test('agents elsewhere are told the URL that is configured for them', async (t) 
   assert.equal(environment['BURROW_RELAY_URL'], 'http://relay.internal:81');
 });
 
+test('behind a trusted proxy, sign-ins are counted by the address that the proxy saw', async (t) => {
+  const { get } = await boot(t, { 'listen.trustedProxies': ['loopback'] });
+  const code = 'x'.repeat(43);
+  const attempt = async (forwardedFor: string): Promise<number> =>
+    (await get(`/sign-in?code=${code}`, { 'x-forwarded-for': forwardedFor })).status;
+  for (let i = 0; i < 10; i++) {
+    // What a client writes itself stands to the left of what the proxy appends, with or without a port.
+    assert.equal(await attempt(`198.51.100.${i}, 203.0.113.7:${40_000 + i}`), 401);
+  }
+  assert.equal(await attempt('198.51.100.99, 203.0.113.7:50000'), 429);
+  assert.equal(await attempt('203.0.113.7, 127.0.0.2'), 429, 'through a second trusted proxy');
+  assert.equal(await attempt('203.0.113.8'), 401, 'somebody else');
+});
+
 test('a sign-in link signs in once', async (t) => {
   const { relay, get, lines } = await boot(t);
   const admin = await relay.auth.users.ensureLocalAdmin();

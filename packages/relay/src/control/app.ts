@@ -28,7 +28,8 @@ export interface BuildAppOptions {
 export async function buildApp(options: BuildAppOptions): Promise<FastifyInstance> {
   const app = fastify({
     bodyLimit: BODY_LIMIT,
-    // The gateway before it strips what came from outside and adds its own.
+    // The gateway before it writes these fields itself; its X-Forwarded-For begins with the client and
+    // holds only hops that trusted proxies vouch for.
     trustProxy: true,
     genReqId: () => randomBytes(8).toString('hex'),
     requestIdHeader: false,

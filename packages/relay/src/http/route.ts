@@ -7,6 +7,7 @@ import type { Decision, FailureContext } from './gate-policy.ts';
 import type { GatewayDeps } from './gateway-deps.ts';
 import { requestLines, type ForwardedBy, type ResponseRules } from './headers.ts';
 import type { HttpLimits } from './limits.ts';
+import { vouchedHops } from '../listen/forwarded.ts';
 import { beginH2c } from './upstream-h2c.ts';
 import { connectTls } from './upstream-tls.ts';
 import type { Bucket, UpstreamPool } from './upstream-pool.ts';
@@ -51,7 +52,7 @@ export class Routes {
       return {
         decision,
         bucket,
-        lines: requestLines(request.headers, request.connection, request.by, {
+        lines: requestLines(request.headers, request.connection, this.#vouched(request.by), {
           stripOurs: false,
           host: authority,
           origin: undefined,
@@ -87,6 +88,12 @@ export class Routes {
     };
   }
 
+  /** The control server believes all of X-Forwarded-For: it gets what trusted proxies vouch for. */
+  #vouched(by: ForwardedBy): ForwardedBy {
+    const hops = vouchedHops(by.forwardedFor, this.#deps.trusted);
+    return { ...by, forwardedFor: hops.length === 0 ? undefined : hops.join(', ') };
+  }
+
   /**
    * Sends a request. Undefined: the agent has no link now (`waitForLink`, then
    * again). `fresh`: never on a connection that served before. Throws TunnelError.
@@ -104,7 +111,7 @@ export class Routes {
     const decision = route.decision;
     if (decision.kind === 'app' && decision.policy.protocol === 'h2c' && !plan.upgrade) {
       const connect = () => this.#open(decision, 'auto');
-      return beginH2c(route, sink, plan, target, framing, body, fresh, connect);
+      return beginH2c(route, sink, plan, target, framing, body, repeatable, fresh, connect);
     }
     const head = `${plan.method} ${target} HTTP/1.1\r\n${route.lines}${framing}\r\n`;
     if (!fresh && !plan.upgrade) {

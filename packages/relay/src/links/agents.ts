@@ -114,17 +114,14 @@ export class AgentTable {
     return replaced;
   }
 
-  /** True when it was the agent's last link. */
-  remove(agentId: string, link: Link): boolean {
+  remove(agentId: string, link: Link): void {
     const entry = this.#entries.get(agentId);
-    if (entry === undefined || !entry.links.delete(link)) return false;
-    const last = entry.links.size === 0;
-    if (last) {
+    if (entry === undefined || !entry.links.delete(link)) return;
+    if (entry.links.size === 0) {
       entry.instanceId = undefined;
       entry.replaced.length = 0;
     }
     this.#forgetIdle(agentId);
-    return last;
   }
 
   links(agentId: string): readonly Link[] {

@@ -97,6 +97,16 @@ for (const [name, dial, where] of TRANSPORTS) {
   });
 }
 
+test('the directory hears of each link that comes, and of each that goes', async (t) => {
+  const stand = await linksStand(t);
+  const agents = [dialler(stand.url, GOOD_TOKEN), dialler(stand.url, GOOD_TOKEN)];
+  const dialled = await Promise.all(agents.map((agent) => dialGrpc(agent.options)));
+  await until(() => stand.routing.presence('a1')?.links === 2);
+  for (const { link } of dialled) link.close(new TunnelError('cancelled', 'done'));
+  await until(() => stand.routing.presence('a1') === undefined);
+  assert.deepEqual(stand.directory.events, ['+a1', '+a1', '-a1', '-a1']);
+});
+
 test('a revocation in the middle of a handshake refuses the link', async (t) => {
   const stand = await linksStand(t);
   const asked = Promise.withResolvers<void>();

@@ -292,7 +292,8 @@ export function createLinks(options: LinksOptions): Links {
 
   function closed(agentId: string, link: Link, error: TunnelError): void {
     registry.remove(agentId, link);
-    if (agents.remove(agentId, link)) directory.disconnected(agentId, now());
+    agents.remove(agentId, link);
+    directory.disconnected(agentId, now());
     options.observer?.linkClosed(link, error.code);
     log.info(
       { agentId, link: link.id, code: error.code, reason: error.message, byAgent: error.remote },

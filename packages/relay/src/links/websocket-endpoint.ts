@@ -97,11 +97,11 @@ function offers(request: IncomingMessage, subprotocol: string): boolean {
   return offered.split(',').some((part) => part.trim() === subprotocol);
 }
 
-/** The gateway writes this field itself and drops what came from outside. */
+/** The client: the gateway writes this field itself, and lists after it only hops that trusted proxies vouch for. */
 function forwardedAddress(request: IncomingMessage): string {
   const field = request.headers['x-forwarded-for'];
   const text = Array.isArray(field) ? field.join(',') : (field ?? '');
-  return text.split(',').at(-1)?.trim() ?? '';
+  return text.split(',', 1)[0]?.trim() ?? '';
 }
 
 function httpStatus(error: TunnelError): number {

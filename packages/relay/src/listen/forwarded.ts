@@ -24,16 +24,25 @@ export function clientOf(
   trusted: AddressSet,
 ): Client {
   if (!connection.trustedProxy) return connection;
-  let remoteAddress = connection.remoteAddress;
+  const remoteAddress = vouchedHops(forwardedFor, trusted)[0] ?? connection.remoteAddress;
+  const proto = forwardedProto?.split(',').at(-1)?.trim().toLowerCase();
+  return { remoteAddress, secure: proto === undefined ? connection.secure : proto === 'https' };
+}
+
+/**
+ * The addresses in a trusted peer's X-Forwarded-For that trusted proxies vouch
+ * for, the client first, bare. Empty: it names nobody, so the peer is the client.
+ */
+export function vouchedHops(forwardedFor: string | undefined, trusted: AddressSet): string[] {
   const hops = forwardedFor?.split(',') ?? [];
+  const vouched: string[] = [];
   for (let i = hops.length - 1; i >= 0 && i >= hops.length - MAX_HOPS; i--) {
     const address = hopAddress(hops[i] ?? '');
     if (address === undefined) break;
-    remoteAddress = address;
+    vouched.unshift(address);
     if (!trusted.has(address)) break;
   }
-  const proto = forwardedProto?.split(',').at(-1)?.trim().toLowerCase();
-  return { remoteAddress, secure: proto === undefined ? connection.secure : proto === 'https' };
+  return vouched;
 }
 
 /** `1.2.3.4`, `1.2.3.4:5`, `::1`, `[::1]`, `[::1]:5`. */
