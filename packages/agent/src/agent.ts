@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { TunnelError } from '@burrow/tunnel';
-import { getProxyForUrl } from 'proxy-from-env';
 import type { AgentConfig } from './config/config.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { systemClock, type Clock } from './links/clock.ts';
@@ -40,7 +39,7 @@ export function startAgent(config: AgentConfig, parts: AgentParts): Agent {
   const chooser = new TransportChooser(config.transport, parts.loadDial ?? loadTunnelDial, () =>
     clock.now(),
   );
-  const proxy = proxyFor(config.relayUrl);
+  const { proxy } = config;
   const instanceId = randomBytes(16).toString('hex');
 
   let settle: (code: ExitCode) => void = () => {};
@@ -139,9 +138,4 @@ export function startAgent(config: AgentConfig, parts: AgentParts): Agent {
 function exitCodeOf(error: TunnelError): ExitCode {
   if (error.code === 'token-unknown') return EXIT.tokenUnknown;
   return error.code === 'token-revoked' ? EXIT.tokenRevoked : EXIT.badConfig;
-}
-
-function proxyFor(relay: URL): URL | undefined {
-  const text = getProxyForUrl(relay);
-  return text === '' ? undefined : new URL(text);
 }

@@ -66,9 +66,12 @@ for (const { what, node, skip } of nodes) {
       (error: { code: number; stderr: string }) => error,
     );
     assert.equal(failed.code, 2);
-    assert.equal(
-      failed.stderr,
-      'burrow-agent: Unknown flag "--nonsense". --help lists the known ones.\n',
-    );
+    const { time, ...line } = JSON.parse(failed.stderr) as Record<string, string>;
+    assert.ok(Date.parse(time ?? '') > 0);
+    assert.deepEqual(line, {
+      level: 'error',
+      event: 'config',
+      message: 'Unknown flag "--nonsense". --help lists the known ones.',
+    });
   });
 }

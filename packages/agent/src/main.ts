@@ -2,8 +2,9 @@ import { tuneCollector } from '@burrow/tunnel/node';
 import { startAgent } from './agent.ts';
 import { ConfigError, readConfig } from './config/config.ts';
 import { helpText } from './config/help.ts';
+import type { LogLevel } from './config/settings.ts';
 import { EXIT } from './exit-codes.ts';
-import { createLog } from './log.ts';
+import { createLog, type Log } from './log.ts';
 import { VERSION } from './version.ts';
 
 /** The process: arguments in, agent, signals, exit code out. */
@@ -13,11 +14,7 @@ async function main(argv: readonly string[]): Promise<number> {
 
   const config = readConfig(argv, process.env);
   tuneCollector();
-  const log = createLog({
-    level: config.logLevel,
-    pretty: process.stderr.isTTY,
-    write: (line) => process.stderr.write(line),
-  });
+  const log = createProcessLog(config.logLevel);
   const agent = startAgent(config, { log });
   let signals = 0;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -30,6 +27,14 @@ async function main(argv: readonly string[]): Promise<number> {
   const code = await agent.ended;
   log.info('stop', { code });
   return code;
+}
+
+function createProcessLog(level: LogLevel): Log {
+  return createLog({
+    level,
+    pretty: process.stderr.isTTY,
+    write: (line) => process.stderr.write(line),
+  });
 }
 
 function print(text: string): number {
@@ -56,6 +61,7 @@ process.on('uncaughtException', (error) => {
 
 main(process.argv.slice(2)).then(exit, (error: unknown) => {
   if (!(error instanceof ConfigError)) throw error;
-  process.stderr.write(`burrow-agent: ${error.message}\n`);
+  if (process.stderr.isTTY) process.stderr.write(`burrow-agent: ${error.message}\n`);
+  else createProcessLog('error').error('config', { message: error.message });
   exit(EXIT.badConfig);
 });

@@ -87,6 +87,21 @@ test(
   },
 );
 
+for (const [what, env] of [
+  ['is no URL', { HTTP_PROXY: 'http://user:hunter2@[bad' }],
+  ['speaks SOCKS', { ALL_PROXY: 'socks5://user:hunter2@127.0.0.1:1080' }],
+] as const) {
+  test(`a proxy that ${what} stops the agent with a sentence and exit code 2`, async (t) => {
+    const agent = startAgent(t, 1, { env });
+    assert.equal(await agent.exited, 2);
+    const { level, message } = await agent.event('config');
+    assert.equal(level, 'error');
+    assert.match(String(message), /^HTTP_PROXY \(or ALL_PROXY\) /);
+    assert.equal(agent.events.length, 1);
+    assert.ok(!agent.output().includes('hunter2'));
+  });
+}
+
 test('NO_PROXY is honoured', { timeout: 20_000 }, async (t) => {
   const relay = await startRelay(t);
   startAgent(t, relay.port, { env: { HTTP_PROXY: 'http://127.0.0.1:1', NO_PROXY: '127.0.0.1' } });

@@ -1,11 +1,14 @@
 import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { X509Certificate } from 'node:crypto';
+import { proxyFor } from './proxy.ts';
 import { SETTINGS, TOKEN_ENV, type Setting, type SettingName, type Settings } from './settings.ts';
 
 /** Everything the agent was told, checked once. */
 export interface AgentConfig extends Omit<Settings, 'relayUrl' | 'tokenFile' | 'caFile' | 'label'> {
   readonly relayUrl: URL;
+  /** `http:` or `https:`, perhaps with credentials; undefined: the relay is dialled itself. */
+  readonly proxy: URL | undefined;
   readonly token: string;
   /** PEM. */
   readonly ca: string | undefined;
@@ -51,6 +54,7 @@ export function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Age
   return {
     ...rest,
     relayUrl,
+    proxy: readProxy(relayUrl),
     token: checkToken(token, tokenFile),
     ca: caFile === undefined ? undefined : readAuthorities(caFile),
     label: label ?? hostname().slice(0, 64),
@@ -98,6 +102,14 @@ function parseSetting(
     return setting.parse(given.text);
   } catch (error) {
     throw new ConfigError(`${given.source} is wrong: ${(error as Error).message}.`);
+  }
+}
+
+function readProxy(relay: URL): URL | undefined {
+  try {
+    return proxyFor(relay);
+  } catch (error) {
+    throw new ConfigError((error as Error).message);
   }
 }
 

@@ -21,7 +21,8 @@ ${lines.join('\n')}
   --version                print the version and stop
   --help                   print this text and stop
 
-Proxies are taken from HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+Proxies (http:// or https://) are taken from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY
+and NO_PROXY.
 
 Exit codes: 0 stopped as asked, 1 fault of the agent, 2 bad configuration,
 3 the relay does not know the token, 4 the token was revoked.

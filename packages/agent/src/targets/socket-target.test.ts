@@ -33,6 +33,24 @@ function open(port: number, allow = '1024-65535') {
 
 const bound = () => AbortSignal.timeout(5000);
 
+test('at level debug the log names each channel by the id that the relay knows', async (t) => {
+  const port = await app(t, (socket) => socket.end());
+  const { channel, targets, log } = open(port);
+  channel.handler.onEnd();
+  await channel.until((c) => c.ended);
+  channel.close();
+  await targets.idle(bound());
+  const { uid, link } = channel;
+  assert.deepEqual(log.lines, [
+    {
+      level: 'debug',
+      event: 'channel',
+      fields: { channel: uid, link: link.id, user: 'alice', to: `port ${port}` },
+    },
+    { level: 'debug', event: 'channel-done', fields: { channel: uid } },
+  ]);
+});
+
 test('bytes go both ways, and each side may end before the other', async (t) => {
   const port = await app(t, (socket) => {
     socket.on('data', (chunk) => socket.write(`<${chunk.toString()}>`));
@@ -100,7 +118,10 @@ test('a port outside BURROW_AGENT_ALLOW is refused before any connection', async
 test('SSH and terminal are answered as unsupported', () => {
   const log = memoryLog();
   const targets = new Targets({ allow: PortRanges.parse('none'), allowUnix: [] }, log);
-  for (const target of [{ kind: 'ssh', authorizedKeys: [] }, { kind: 'terminal', session: 's' }] as const) {
+  for (const target of [
+    { kind: 'ssh', authorizedKeys: [] },
+    { kind: 'terminal', session: 's' },
+  ] as const) {
     const channel = new FakeChannel(target);
     targets.connect(channel);
     assert.equal(channel.resetWith?.code, 'unsupported');

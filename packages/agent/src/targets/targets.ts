@@ -52,6 +52,8 @@ export class Targets {
 
   #open(channel: Channel, candidates: readonly Candidate[], name: string): void {
     this.#active += 1;
+    const { uid, principal, link } = channel;
+    this.#log.debug('channel', { channel: uid, link: link.id, user: principal.username, to: name });
     const target = new SocketTarget(channel, {
       candidates,
       name,
@@ -63,6 +65,7 @@ export class Targets {
 
   #onDone(channel: Channel, outcome: Outcome): void {
     this.#active -= 1;
+    this.#log.debug('channel-done', { channel: channel.uid });
     if (outcome.refused) this.#logRefusal(channel, outcome.refused.code, outcome.refused.reason);
     if (this.#active === 0) for (const wake of this.#waiting) wake();
   }
