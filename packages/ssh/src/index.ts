@@ -1,0 +1,24 @@
+export {
+  algorithmsFor,
+  CLIENT_ALGORITHMS,
+  SERVER_ALGORITHMS,
+  type AlgorithmLists,
+} from './algorithms.ts';
+export { fingerprintOf } from './fingerprint.ts';
+export { generateHostKey, loadOrCreateHostKey, parseHostKey, type HostKey } from './host-key.ts';
+export { channelOpen, globalRequest, MESSAGE, sshString, uint32 } from './messages.ts';
+export { DISCONNECT, disconnect, sendBanner } from './notices.ts';
+export {
+  MAX_KEY_LINE_BYTES,
+  parsePublicKey,
+  PublicKeyError,
+  type PublicKey,
+} from './public-key.ts';
+export {
+  offerAlgorithms,
+  onMessage,
+  sendMessage,
+  streamOf,
+  tune,
+  type SshConnection,
+} from './raw-connection.ts';
