@@ -1,16 +1,28 @@
 /**
  * Burrow's own cookies. All are host-only (no Domain), HttpOnly and
- * SameSite=Lax. Over https the prefixes `__Host-` and `__Secure-` keep other
- * hosts of the domain from planting them.
+ * SameSite=Lax. Over https the prefix `__Host-` keeps other hosts of the domain from
+ * planting them: `__Secure-` would not, a sibling may set it with a Domain.
  */
 export type CookieKind = 'session' | 'app' | 'nonce';
 
-const NAMES: Readonly<Record<CookieKind, { plain: string; secure: string; path: string }>> = {
-  session: { plain: 'burrow_session', secure: '__Host-burrow_session', path: '/' },
-  app: { plain: 'burrow_app', secure: '__Host-burrow_app', path: '/' },
-  // `__Host-` would demand Path=/, and then every request to the app would carry it.
-  nonce: { plain: 'burrow_nonce', secure: '__Secure-burrow_nonce', path: '/.burrow/' },
+interface Form {
+  readonly name: string;
+  readonly path: string;
+}
+
+const FORMS: Readonly<Record<CookieKind, { plain: Form; secure: Form }>> = {
+  session: bothAtRoot('burrow_session'),
+  app: bothAtRoot('burrow_app'),
+  nonce: {
+    plain: { name: 'burrow_nonce', path: '/.burrow/' },
+    // `__Host-` demands Path=/. The gateway keeps it from the app, as all of them.
+    secure: { name: '__Host-burrow_nonce', path: '/' },
+  },
 };
+
+function bothAtRoot(name: string): { plain: Form; secure: Form } {
+  return { plain: { name, path: '/' }, secure: { name: `__Host-${name}`, path: '/' } };
+}
 
 /** Longest Cookie field (bytes) that is looked at; browsers stop long before. */
 const LONGEST_FIELD = 64 * 1024;
@@ -18,8 +30,12 @@ const LONGEST_FIELD = 64 * 1024;
 /** How many cookies of one name are considered: other hosts may have planted some over plain http. */
 const MOST_VALUES = 4;
 
+function formOf(kind: CookieKind, secure: boolean): Form {
+  return secure ? FORMS[kind].secure : FORMS[kind].plain;
+}
+
 export function cookieName(kind: CookieKind, secure: boolean): string {
-  return secure ? NAMES[kind].secure : NAMES[kind].plain;
+  return formOf(kind, secure).name;
 }
 
 /** Values of every cookie of that name, in the order sent, at most 4. */
@@ -47,8 +63,9 @@ export function setCookie(
   options: { secure: boolean; maxAgeMs: number },
 ): string {
   const maxAge = Math.max(0, Math.floor(options.maxAgeMs / 1000));
+  const { name, path } = formOf(kind, options.secure);
   return (
-    `${cookieName(kind, options.secure)}=${value}; Path=${NAMES[kind].path}; Max-Age=${maxAge}` +
+    `${name}=${value}; Path=${path}; Max-Age=${maxAge}` +
     `; HttpOnly; SameSite=Lax${options.secure ? '; Secure' : ''}`
   );
 }
