@@ -43,7 +43,7 @@ export class ChunkedReader {
   /** For the next message. */
   reset(): void {
     this.#state = SIZE_FIRST;
-    this.#size = 0;
+    this.#size = this.#extension = 0;
     this.#trailer = undefined;
     this.trailers = NOTHING;
   }

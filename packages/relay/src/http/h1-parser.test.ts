@@ -197,6 +197,20 @@ test('chunked: any split gives the same data, trailers and end', () => {
   );
 });
 
+test('chunked: a message that was given up leaves no trace in the next', () => {
+  const reader = new ChunkedReader(limits, 400);
+  for (const begun of ['000000000000001', `5;${'a'.repeat(250)}`, '5\r\nhel', '0\r\nX-T: 1\r\n']) {
+    const part = Buffer.from(begun, 'latin1');
+    const position = reader.next(part, 0);
+    if (reader.inTrailers) reader.readTrailers(part, position);
+    reader.reset();
+    const whole = Buffer.from('000000000000\r\n\r\n', 'latin1');
+    assert.equal(reader.readTrailers(whole, reader.next(whole, 0)), whole.length, begun);
+    assert.deepEqual([reader.done, reader.trailers], [true, []]);
+    reader.reset();
+  }
+});
+
 for (const [name, text] of [
   ['no digits', '\r\n'],
   ['sign', '+5\r\n'],
