@@ -452,11 +452,27 @@ test('a client that stops in the middle of an upload gets 408; streams and slow 
   for (const client of [stuck, chunked, moving, complete, early]) client.socket.destroy();
 });
 
+test('an upgrade that was refused leaves no connection behind', async () => {
+  await using app = await scripted(() => OK);
+  await using gate = await harness({ port: app.port, now: () => 0 });
+  const client = new RawClient(gate.port);
+  client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  await client.untilText('ok');
+  await waitUntil(() => gate.router.channels.size === 0);
+  assert.equal(gate.gateway.idleUpstreams, 0);
+  client.text = '';
+  client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  await client.untilText('ok');
+  assert.equal(gate.router.opened.length, 2);
+  client.socket.destroy();
+});
+
 test('cookies for a wider domain and for our own names are dropped, others pass', async () => {
   await using app = await scripted(
     () =>
       'HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Domain=test\r\nSet-Cookie: b=2; Path=/\r\nSet-Cookie: c=3; domain=.app.test\r\n' +
-      'Set-Cookie: burrow_app=x\r\nAccess-Control-Allow-Origin: *\r\nLocation: http://localhost:1/\r\nContent-Length: 0\r\n\r\n',
+      'Set-Cookie: burrow_app=x\r\nSet-Cookie: =burrow_app=x\r\nSet-Cookie: = __Host-burrow_nonce=x; Path=/\r\n' +
+      'Set-Cookie: burrow_session; Path=/\r\nSet-Cookie: =other=burrow_app\r\nAccess-Control-Allow-Origin: *\r\nLocation: http://localhost:1/\r\nContent-Length: 0\r\n\r\n',
   );
   await using gate = await harness({
     port: app.port,
@@ -467,8 +483,26 @@ test('cookies for a wider domain and for our own names are dropped, others pass'
   assert.equal(
     await client.untilText('\r\n\r\n'),
     'HTTP/1.1 200 OK\r\nSet-Cookie: b=2; Path=/\r\nSet-Cookie: c=3; domain=.app.test\r\n' +
-      'Location: http://localhost:1/\r\nContent-Length: 0\r\nAccess-Control-Allow-Origin: https://x.test\r\n\r\n',
+      'Set-Cookie: =other=burrow_app\r\nLocation: http://localhost:1/\r\nContent-Length: 0\r\nAccess-Control-Allow-Origin: https://x.test\r\n\r\n',
   );
+  client.socket.destroy();
+});
+
+test('our own cookies never reach the app, by any of their names', async () => {
+  let seen = '';
+  await using app = await scripted((head) => {
+    seen = head;
+    return OK;
+  });
+  await using gate = await harness({ port: app.port });
+  const ours = ['', '__Host-', '__Secure-'].flatMap((prefix) =>
+    ['session', 'app', 'nonce'].map((kind) => `${prefix}burrow_${kind}=secret`),
+  );
+  const client = new RawClient(gate.port);
+  client.send(`GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1; ${ours.join('; ')}; b=2\r\n\r\n`);
+  await client.untilText('ok');
+  assert.match(seen, /\r\nCookie: a=1; b=2\r\n/);
+  assert.doesNotMatch(seen, /secret/);
   client.socket.destroy();
 });
 

@@ -32,6 +32,7 @@ const END_TO_END = new Set([
 ]);
 
 const OUR_COOKIE = /^(?:__(?:host|secure)-)?burrow_(?:session|app|nonce)$/i;
+const SETS_OURS = /^[\s=]*(?:__(?:host|secure)-)?burrow_(?:session|app|nonce)\s*(?:[=;]|$)/i;
 
 /** Where a request came from, as the app is told. */
 export interface ForwardedBy {
@@ -220,9 +221,12 @@ function maySet(cookie: string, host: string): boolean {
   return !namesOurs(cookie);
 }
 
-/** An app may not overwrite the cookie that signs its own users in. */
+/**
+ * An app may not overwrite the cookie that signs its own users in. Browsers send a
+ * cookie without a name (`=burrow_app=x`) back as its value alone: as ours.
+ */
 function namesOurs(cookie: string): boolean {
-  return OUR_COOKIE.test(cookie.slice(0, Math.max(0, cookie.indexOf('='))).trim());
+  return SETS_OURS.test(cookie);
 }
 
 export function writeLines(pairs: readonly string[]): string {
