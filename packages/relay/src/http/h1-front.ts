@@ -26,6 +26,7 @@ import type { ResponseHead } from './h1-response.ts';
 import { H1ResponseWriter } from './h1-response-writer.ts';
 import { methodClass, passedUpgrade, repeatable, type KnownFields } from './h1-known-fields.ts';
 import { PlainRequestHead, nextRequestId } from './request-head.ts';
+import { SlowReader, acceptedBytes } from './slow-reader.ts';
 import type { Passed, Route } from './route.ts';
 
 /** Between requests, or within a head. */
@@ -62,6 +63,7 @@ export class H1Front implements ResponseSink, FrontConnection {
   #id = '';
   #waiting: AbortController | undefined;
   #watch: AccessWatch | undefined;
+  #reader: SlowReader | undefined;
 
   readonly #body: H1RequestBody;
   #refused = false;
@@ -102,12 +104,32 @@ export class H1Front implements ResponseSink, FrontConnection {
       this.#lookAtAccess();
       if (!this.#body.done && this.#state === EXCHANGE) this.#lookAtBody(now);
     }
+    const waiting = this.#socket.writableLength > 0;
+    if (waiting && this.#takesNothing(now)) {
+      this.destroy('the client takes nothing');
+      return;
+    }
+    if (!waiting) this.#reader = undefined;
     if (now < this.#deadline) return;
-    if (this.#state === HEAD && this.#held !== undefined) {
+    if (waiting && this.#state === LINGER) {
+      // Its time begins with our last byte.
+      this.#deadline = now + this.#engine.limits.lingerMs;
+    } else if (
+      waiting &&
+      this.#state === HEAD &&
+      (this.#held === undefined || this.#socket.writableNeedDrain)
+    ) {
+      this.#deadline = now + this.#engine.limits.idleTimeoutMs;
+    } else if (this.#state === HEAD && this.#held !== undefined) {
       this.#malformed(new HeadError(408, 'The request head did not arrive in time.'));
     } else {
       this.destroy('timed out');
     }
+  }
+
+  #takesNothing(now: number): boolean {
+    this.#reader ??= new SlowReader();
+    return this.#reader.stopped(acceptedBytes(this.#socket), now, this.#engine.limits.readerIdleMs);
   }
 
   #lookAtBody(now: number): void {

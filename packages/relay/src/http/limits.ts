@@ -17,6 +17,11 @@ export interface HttpLimits {
    * upgrade, silence is allowed: streams may go both ways for hours.
    */
   readonly bodyIdleMs: number;
+  /**
+   * A client that takes nothing at all of the bytes that wait for it. Paused videos and
+   * sleeping laptops are shorter, or ask again.
+   */
+  readonly readerIdleMs: number;
   /** After a client half-closed with its request complete: how long its response may still take. */
   readonly halfCloseGraceMs: number;
   /** After our last byte: how long a client may go on sending before the socket is destroyed. */
@@ -46,6 +51,7 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = Object.freeze({
   headTimeoutMs: 30_000,
   idleTimeoutMs: 65_000,
   bodyIdleMs: 5 * 60_000,
+  readerIdleMs: 10 * 60_000,
   halfCloseGraceMs: 2_000,
   lingerMs: 2_000,
   heldBytes: 64 * 1024,
