@@ -34,7 +34,7 @@ export class H2cSession {
   readonly session: ClientHttp2Session;
   streams = 0;
   served = 0;
-  idleSince = performance.now();
+  idleSince: number;
   readonly channel: Channel;
   readonly #bucket: Bucket;
   #error: Error | undefined;
@@ -42,6 +42,7 @@ export class H2cSession {
   constructor(channel: Channel, bucket: Bucket) {
     this.channel = channel;
     this.#bucket = bucket;
+    this.idleSince = bucket.now();
     const duplex = channelToDuplex(channel);
     this.session = connect('http://localhost', {
       createConnection: () => duplex,
@@ -76,6 +77,20 @@ export class H2cSession {
     );
   }
 
+  /** As `UpstreamPool.take`: one that idles may be ended by the app at this very moment. */
+  takes(repeatable: boolean): boolean {
+    if (!this.usable) return false;
+    if (repeatable || this.streams > 0) return true;
+    return this.#bucket.now() - this.idleSince <= this.#bucket.limits.unsafeIdleMs;
+  }
+
+  /** A stream has ended. */
+  left(): void {
+    this.streams--;
+    this.served++;
+    this.idleSince = this.#bucket.now();
+  }
+
   sweep(oldest: number): void {
     if (this.streams > 0) return;
     if (this.idleSince <= oldest || this.channel.link.draining) this.close();
@@ -100,10 +115,11 @@ export function beginH2c(
   target: string,
   framing: string,
   body: Buffer | undefined,
+  repeatable: boolean,
   fresh: boolean,
   open: () => Channel | undefined,
 ): Exchange | undefined {
-  let session = fresh ? undefined : route.bucket.sessions.find((known) => known.usable);
+  let session = fresh ? undefined : route.bucket.sessions.find((known) => known.takes(repeatable));
   if (session === undefined) {
     const channel = open();
     if (channel === undefined) return undefined;
@@ -235,9 +251,7 @@ class H2cExchange implements Exchange {
   }
 
   #onClose(): void {
-    this.#session.streams--;
-    this.#session.idleSince = performance.now();
-    this.#session.served++;
+    this.#session.left();
     const sink = this.#sink;
     if (sink === undefined) return;
     this.#sink = undefined;

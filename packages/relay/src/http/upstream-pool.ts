@@ -31,9 +31,13 @@ export class Bucket implements UpstreamOwner {
   readonly #pool: UpstreamPool;
   readonly #rules: ResponseRules[] = [];
 
+  /** The pool's clock, monotonic ms. */
+  readonly now: () => number;
+
   constructor(key: string, pool: UpstreamPool) {
     this.key = key;
     this.limits = pool.limits;
+    this.now = pool.now;
     this.#pool = pool;
   }
 
@@ -81,7 +85,7 @@ export class Bucket implements UpstreamOwner {
 
 export class UpstreamPool {
   readonly limits: HttpLimits;
-  readonly #now: () => number;
+  readonly now: () => number;
   readonly #buckets = new Map<string, Bucket>();
   /** Those with idle connections or sessions; a cached route may hold one that has left `#buckets`. */
   readonly #active = new Set<Bucket>();
@@ -90,7 +94,7 @@ export class UpstreamPool {
 
   constructor(limits: HttpLimits, now: () => number) {
     this.limits = limits;
-    this.#now = now;
+    this.now = now;
   }
 
   get idle(): number {
@@ -116,7 +120,7 @@ export class UpstreamPool {
     for (;;) {
       const upstream = idle[idle.length - 1];
       if (upstream === undefined) return undefined;
-      const age = this.#now() - upstream.idleSince;
+      const age = this.now() - upstream.idleSince;
       if (age > (repeatable ? this.limits.upstreamIdleMs : this.limits.unsafeIdleMs)) {
         return undefined;
       }
@@ -137,7 +141,7 @@ export class UpstreamPool {
       upstream.close();
       return;
     }
-    upstream.idleSince = this.#now();
+    upstream.idleSince = this.now();
     bucket.idle.push(upstream);
     this.#idle++;
     this.#active.add(bucket);
@@ -157,7 +161,7 @@ export class UpstreamPool {
    * keys. Called twice a second.
    */
   sweep(): void {
-    const oldest = this.#now() - this.limits.upstreamIdleMs;
+    const oldest = this.now() - this.limits.upstreamIdleMs;
     for (const bucket of this.#buckets.values()) {
       if (!this.#active.has(bucket)) this.#buckets.delete(bucket.key);
     }

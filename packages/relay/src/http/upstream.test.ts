@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttp2Server } from 'node:http2';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -149,6 +150,60 @@ test('a connection opened for one user never carries the request of another', as
     ['ada', 'bob'],
   );
   client.socket.destroy();
+});
+
+test('a request to an h2c app that may not be repeated uses no session that was idle for over a second', async (t) => {
+  let time = 0;
+  let hold = false;
+  const held: (() => void)[] = [];
+  const app = createHttp2Server();
+  app.on('stream', (stream) => {
+    const finish = (): void => {
+      stream.respond({ ':status': 200 });
+      stream.end('ok');
+    };
+    if (hold) held.push(finish);
+    else finish();
+  });
+  app.listen(0, '127.0.0.1');
+  await once(app, 'listening');
+  t.after(() => app.close());
+  await using gate = await harness({
+    port: (app.address() as AddressInfo).port,
+    policy: { protocol: 'h2c' },
+    now: () => time,
+  });
+  const clients: RawClient[] = [];
+  const begin = (method: string): RawClient => {
+    const client = new RawClient(gate.port);
+    clients.push(client);
+    return client.send(`${method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n`);
+  };
+  const ask = async (method: string): Promise<number> => {
+    await begin(method).untilText('ok');
+    return gate.router.opened.length;
+  };
+  assert.equal(await ask('POST'), 1);
+  assert.equal(await ask('POST'), 1);
+  time = 1_001;
+  assert.equal(await ask('GET'), 1, 'a GET would be sent again');
+  time = 2_002;
+  assert.equal(await ask('POST'), 2);
+  assert.equal(await ask('POST'), 2, 'the one just used');
+  time = 3_003;
+  // One that serves a request now lives.
+  hold = true;
+  const waits = begin('GET');
+  await waitUntil(() => held.length === 1);
+  hold = false;
+  time = 4_004;
+  assert.equal(await ask('POST'), 2);
+  for (const finish of held) finish();
+  await waits.untilText('ok');
+  // Idle for as long as any may be: closed.
+  time = 8_100;
+  await waitUntil(() => gate.router.channels.size === 0);
+  for (const client of clients) client.socket.destroy();
 });
 
 test('idle connections are closed after their time', async () => {
