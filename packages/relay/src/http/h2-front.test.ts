@@ -9,13 +9,17 @@ import {
   type ClientHttp2Stream,
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
+  type Settings,
 } from 'node:http2';
 import type { AddressInfo, Server } from 'node:net';
 import { test } from 'node:test';
-import { harness, waitUntil, type Harness } from './test-support.ts';
+import { harness, upstream, waitUntil, type Harness } from './test-support.ts';
 
 /** The gateway behind a node:http2 server, and a client session to it. */
-async function browser(gate: Harness): Promise<{ session: ClientHttp2Session } & AsyncDisposable> {
+async function browser(
+  gate: Harness,
+  settings: Settings = {},
+): Promise<{ session: ClientHttp2Session } & AsyncDisposable> {
   const server = createServer({ settings: { enableConnectProtocol: true } });
   server.on('stream', (stream, _headers, _flags, raw: string[]) => {
     gate.gateway.handleStream(stream, raw, {
@@ -26,7 +30,9 @@ async function browser(gate: Harness): Promise<{ session: ClientHttp2Session } &
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, {
+    settings,
+  });
   session.on('error', () => {});
   await once(session, 'remoteSettings');
   return {
@@ -201,6 +207,132 @@ test('extended CONNECT becomes an HTTP/1.1 WebSocket upgrade', async () => {
   assert.equal(gate.heads[0]?.upgrade, 'websocket');
   stream.end();
   await waitUntil(() => gate.router.channels.size === 0);
+});
+
+test('extended CONNECT with a length, or to a protocol that is no token or HTTP itself, is refused', async () => {
+  await using gate = await harness({ port: 1 });
+  await using client = await browser(gate);
+  for (const [headers, status] of [
+    [{ ':protocol': 'websocket', 'content-length': '5' }, 400],
+    [{ ':protocol': 'websocket', 'content-length': '0' }, 400],
+    [{ ':protocol': 'websocket, other' }, 400],
+    [{ ':protocol': 'h2c' }, 501],
+    [{ ':protocol': 'H2C' }, 501],
+    [{ ':protocol': 'h2' }, 501],
+  ] as const) {
+    const stream = client.session.request(
+      {
+        ':method': 'CONNECT',
+        ':path': '/',
+        ':scheme': 'http',
+        ':authority': 'w.test',
+        ...headers,
+      },
+      { endStream: false },
+    );
+    stream.on('error', () => {});
+    const [got] = (await once(stream, 'response')) as [{ ':status': number }];
+    assert.equal(got[':status'], status, JSON.stringify(headers));
+    stream.close();
+  }
+  assert.equal(gate.heads.length, 0);
+});
+
+/** Answers requests for `/next` when told to, all others at once with more than a browser wants. */
+async function answersLate(): Promise<{ port: number; answer(): void } & AsyncDisposable> {
+  let late = (): void => {};
+  const app = await upstream((socket) => {
+    socket.on('data', (chunk) => {
+      const text = chunk.toString('latin1');
+      if (text.startsWith('GET /next')) {
+        late = () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext');
+      } else if (text.includes(' HTTP/1.1\r\n')) {
+        socket.write(`HTTP/1.1 404 No\r\nContent-Length: 5000\r\n\r\n${'n'.repeat(5000)}`);
+      }
+    });
+  });
+  return Object.assign(app, { answer: () => late() });
+}
+
+const UPGRADE = { ':method': 'CONNECT', ':protocol': 'websocket', ':scheme': 'http' };
+for (const [name, first, channels] of [
+  ['an upgrade that was refused', UPGRADE, 2],
+  ['an upload that ended after its answer', { ':method': 'POST' }, 1],
+] as const) {
+  test(`a browser that resets ${name} disturbs nobody else`, async () => {
+    await using app = await answersLate();
+    await using gate = await harness({ port: app.port, now: () => 0 });
+    // It takes 1000 bytes of the answer, so its stream stays open.
+    await using slow = await browser(gate, { initialWindowSize: 1000 });
+    await using other = await browser(gate);
+    const stream = slow.session.request(
+      { ':path': '/', ':authority': 'w.test', ...first },
+      { endStream: false },
+    );
+    stream.on('error', () => {});
+    stream.pause();
+    await once(stream, 'response');
+    if (channels === 1) {
+      stream.end('body');
+      await waitUntil(() => gate.gateway.idleUpstreams === 1);
+    } else {
+      await waitUntil(() => gate.router.channels.size === 0);
+      assert.equal(
+        gate.gateway.idleUpstreams,
+        0,
+        'no connection that was asked to upgrade is kept',
+      );
+    }
+    const next = fetch2(other.session, { ':path': '/next' });
+    await waitUntil(() => gate.heads.length === 2 && gate.gateway.idleUpstreams === 0);
+    stream.close(8);
+    await waitUntil(() => gate.gateway.connections === 1);
+    await waitUntil(() => {
+      app.answer();
+      return gate.gateway.connections === 0;
+    });
+    const { headers, body } = await next;
+    assert.deepEqual([headers[':status'], body], [200, 'next']);
+    assert.equal(gate.router.opened.length, channels);
+  });
+}
+
+test('after a refused upgrade the stream ends, with all of the answer', async () => {
+  await using app = await answersLate();
+  await using gate = await harness({ port: app.port });
+  await using client = await browser(gate);
+  const stream = client.session.request(
+    { ...UPGRADE, ':path': '/', ':authority': 'w.test' },
+    { endStream: false },
+  );
+  const { headers, body } = await answer(stream);
+  assert.deepEqual([headers[':status'], body.length], [404, 5000]);
+  assert.equal(stream.rstCode, 0);
+});
+
+test('a browser that takes nothing of what waits for it loses its stream after a while', async () => {
+  let time = 0;
+  await using app = await listening(
+    createHttpServer((_req, res) => res.end(Buffer.alloc(100_000))),
+  );
+  await using gate = await harness({
+    port: app.port,
+    limits: { readerIdleMs: 60_000 },
+    now: () => time,
+  });
+  await using slow = await browser(gate, { initialWindowSize: 1000 });
+  const stream = slow.session.request({ ':path': '/', ':authority': 'w.test' });
+  stream.on('error', () => {});
+  stream.pause();
+  await once(stream, 'response');
+  for (time of [1_000, 59_000]) {
+    // A round of the gateway's own timer.
+    await new Promise((resolve) => setTimeout(resolve, 600));
+  }
+  assert.equal(gate.gateway.connections, 1);
+  time = 62_000;
+  await waitUntil(() => gate.gateway.connections === 0 && gate.router.channels.size === 0);
+  await waitUntil(() => stream.rstCode === 8);
 });
 
 test('an h2c app gets HTTP/2, many requests on one channel, with trailers both ways', async () => {

@@ -20,6 +20,7 @@ import { parseH2Head, type H2Head } from './h2-request.ts';
 import { keptTrailers, responsePairs } from './headers.ts';
 import { PlainRequestHead, nextRequestId } from './request-head.ts';
 import type { Route } from './route.ts';
+import { SlowReader } from './slow-reader.ts';
 
 const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
@@ -34,9 +35,13 @@ export class H2Request implements ResponseSink, FrontConnection {
   #head: H2Head | undefined;
   #request: RequestHead | undefined;
   #route: Route | undefined;
+  /** Only while it owes us something: its connection may serve others afterwards. */
   #exchange: Exchange | undefined;
   #waiting: AbortController | undefined;
   #watch: AccessWatch | undefined;
+  #reader: SlowReader | undefined;
+  /** Bytes of the response's body given to the stream. */
+  #written = 0;
   #webSocketKey: string | undefined;
   #upgraded = false;
   #bodyDone: boolean;
@@ -50,6 +55,8 @@ export class H2Request implements ResponseSink, FrontConnection {
   #bodyDeadline = 0;
   #requestTrailers: readonly string[] = NO_TRAILERS;
   #headSent = false;
+  #responseDone = false;
+  /** Neither side has anything more to say. */
   #finished = false;
   #retried = false;
   #withTrailers = false;
@@ -87,6 +94,17 @@ export class H2Request implements ResponseSink, FrontConnection {
   tick(now: number): void {
     if (this.#upgraded || now - this.#started >= WATCH_AFTER_MS) this.#lookAtAccess();
     if (!this.#bodyDone && !this.#upgraded) this.#lookAtBody(now);
+    if (this.#stream.writableLength > 0) this.#lookAtReader(now);
+    else this.#reader = undefined;
+  }
+
+  #lookAtReader(now: number): void {
+    const accepted = this.#written - this.#stream.writableLength;
+    this.#reader ??= new SlowReader();
+    if (!this.#reader.stopped(accepted, now, this.#engine.limits.readerIdleMs)) return;
+    this.destroy('the client takes nothing');
+    // The reset may never leave, on a connection that is full.
+    this.#stream.destroy();
   }
 
   /** A gRPC call may wait for its client for hours before either side says more. */
@@ -95,7 +113,7 @@ export class H2Request implements ResponseSink, FrontConnection {
     const excused =
       this.#finished ||
       this.#exchange === undefined ||
-      this.#headSent ||
+      (this.#headSent && !this.#responseDone) ||
       this.#stream.isPaused() ||
       (decision?.kind === 'app' && decision.policy.protocol === 'h2c');
     if (this.#bodyMoved || excused || this.#bodyDeadline === 0) {
@@ -105,7 +123,8 @@ export class H2Request implements ResponseSink, FrontConnection {
       const exchange = this.#exchange;
       this.#exchange = undefined;
       exchange?.cancel('The request body stopped.');
-      this.#refuse(new HeadError(408, 'The rest of the request body did not arrive in time.'));
+      if (this.#responseDone) this.onRequestRefused();
+      else this.#refuse(new HeadError(408, 'The rest of the request body did not arrive in time.'));
     }
   }
 
@@ -306,7 +325,13 @@ export class H2Request implements ResponseSink, FrontConnection {
       this.#bodyDone = true;
       if (this.#upgraded) this.#exchange?.endUpgraded();
       else this.#exchange?.endBody(this.#requestTrailers, false);
+      if (this.#responseDone) this.#finish();
     });
+  }
+
+  #finish(): void {
+    this.#exchange = undefined;
+    this.#finished = true;
   }
 
   #repeatable(): boolean {
@@ -348,14 +373,19 @@ export class H2Request implements ResponseSink, FrontConnection {
 
   onBody(chunk: Buffer): void {
     this.#sendPending(false);
-    if (!this.#stream.destroyed && !this.#stream.writableEnded) this.#stream.write(chunk);
+    if (this.#stream.destroyed || this.#stream.writableEnded) return;
+    this.#written += chunk.length;
+    this.#stream.write(chunk);
   }
 
   onComplete(trailers: readonly string[]): void {
     this.#trailers = keptTrailers(trailers);
     this.#sendPending(true);
-    this.#finished = this.#bodyDone;
+    this.#responseDone = true;
     if (!this.#stream.destroyed && !this.#stream.writableEnded) this.#stream.end();
+    // A refused upgrade had no body; its client's half is still open.
+    if (this.#head?.protocol !== undefined) this.onRequestRefused();
+    else if (this.#bodyDone) this.#finish();
   }
 
   flush(): boolean {
@@ -397,8 +427,7 @@ export class H2Request implements ResponseSink, FrontConnection {
 
   onRequestRefused(): void {
     // The response is complete: the client need not send the rest (RFC 9113 section 8.1).
-    this.#exchange = undefined;
-    this.#finished = true;
+    this.#finish();
     const stream = this.#stream;
     stream.resume();
     if (stream.destroyed) return;
@@ -501,7 +530,10 @@ export class H2Request implements ResponseSink, FrontConnection {
     this.#engine.done(outcome, response.status, this.#started);
     const bodiless = none || this.#head?.method === 'HEAD';
     stream.respond(headers, { endStream: bodiless });
-    if (!bodiless) stream.end(body);
+    if (!bodiless) {
+      this.#written += body.length;
+      stream.end(body);
+    }
     if (this.#bodyDone) {
       stream.resume();
       return;

@@ -77,6 +77,7 @@ export function parseH2Head(raw: readonly string[], limits: HttpLimits): H2Head 
   if (method === 'CONNECT' && protocol === undefined) {
     throw new HeadError(405, 'CONNECT is not served here.');
   }
+  if (protocol !== undefined) checkExtendedConnect(method, protocol, length);
   const target = pseudo.get(':path') ?? '';
   if (
     BAD_TARGET.test(target) ||
@@ -92,4 +93,19 @@ export function parseH2Head(raw: readonly string[], limits: HttpLimits): H2Head 
     protocol,
     length,
   };
+}
+
+/**
+ * The upgrade that an app gets has no body (what follows its head would be another
+ * request), and does not change the framing under our feet.
+ */
+function checkExtendedConnect(method: string, protocol: string, length: number): void {
+  if (method !== 'CONNECT' || !isToken(protocol, 0, protocol.length)) {
+    throw new HeadError(400, 'Only CONNECT names a :protocol, and only one.');
+  }
+  if (length !== -1) throw new HeadError(400, 'CONNECT has no Content-Length.');
+  // RFC 9220 section 3.
+  if (protocol === 'h2c' || protocol === 'h2') {
+    throw new HeadError(501, 'HTTP/2 is not served within an HTTP/2 stream.');
+  }
 }

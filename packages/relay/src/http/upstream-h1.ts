@@ -332,7 +332,8 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
       sink.onInformational(head);
       return true;
     }
-    if (!head.keepAlive) this.#keepAlive = false;
+    // What was asked to upgrade may take the next request's bytes for the new protocol.
+    if (!head.keepAlive || this.#upgradeRequest) this.#keepAlive = false;
     if (this.#headRequest || status === 204 || status === 304) {
       if (status === 204 && head.framing === 'chunked') {
         throw new HeadError(502, 'The app announced a body for 204 No Content.');
