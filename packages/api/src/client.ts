@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { ApiError, parseJson } from './api-error.ts';
 import { portSchema, type Port, type PortSettingsInput } from './port.ts';
+import { sshKeyListSchema, sshKeySchema, type CreateSshKeyInput, type SshKey } from './ssh-key.ts';
 import {
   createdTokenSchema,
   tokenListSchema,
@@ -58,12 +59,17 @@ export interface Client {
     tokens(options?: CallOptions): Promise<readonly Token[]>;
     createToken(input: CreateTokenInput, options?: CallOptions): Promise<CreatedToken>;
     revokeToken(id: string, options?: CallOptions): Promise<void>;
+    keys(options?: CallOptions): Promise<readonly SshKey[]>;
+    key(id: string, options?: CallOptions): Promise<SshKey>;
+    addKey(input: CreateSshKeyInput, options?: CallOptions): Promise<SshKey>;
+    removeKey(id: string, options?: CallOptions): Promise<void>;
   };
 }
 
 export function createClient(options: ClientOptions): Client {
   const call = caller(options);
   const workspace = (name: string): string => `/workspaces/${encodeURIComponent(name)}`;
+  const key = (id: string): string => `/user/keys/${encodeURIComponent(id)}`;
   return {
     workspaces: {
       create: (input, o) => call('POST', '/workspaces', createdWorkspaceSchema, input, o),
@@ -87,6 +93,10 @@ export function createClient(options: ClientOptions): Client {
       createToken: (input, o) => call('POST', '/user/tokens', createdTokenSchema, input, o),
       revokeToken: (id, o) =>
         call('DELETE', `/user/tokens/${encodeURIComponent(id)}`, undefined, undefined, o),
+      keys: async (o) => (await call('GET', '/user/keys', sshKeyListSchema, undefined, o)).keys,
+      key: (id, o) => call('GET', key(id), sshKeySchema, undefined, o),
+      addKey: (input, o) => call('POST', '/user/keys', sshKeySchema, input, o),
+      removeKey: (id, o) => call('DELETE', key(id), undefined, undefined, o),
     },
   };
 }

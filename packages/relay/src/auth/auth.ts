@@ -1,14 +1,16 @@
 import type { Kysely } from 'kysely';
 import { AttemptLimit } from './attempts.ts';
+import { Expiries } from './expiries.ts';
 import { AUTH_LIMITS } from './limits.ts';
 import { createSessions, type Sessions } from './sessions.ts';
 import { createSignInCodes, type HandOver, type SignInLinks } from './sign-in-codes.ts';
+import { createSshKeys, type SshKeys } from './ssh-keys.ts';
 import type { AuthTables } from './tables.ts';
 import { createAccessTokens, type AccessTokens } from './tokens.ts';
 import { createUsers, type Users } from './users.ts';
 
 export interface AuthOptions {
-  /** A database that has the tables of `db/migrations/0002-auth.ts`; it may have others. */
+  /** A database that has the tables of `tables.ts`; it may have others. */
   readonly db: Kysely<AuthTables>;
   /** ms since the epoch. Default: the system's clock. */
   readonly clock?: { now(): number };
@@ -18,11 +20,15 @@ export interface AuthOptions {
 export interface Auth {
   readonly users: Users;
   readonly tokens: AccessTokens;
+  readonly keys: SshKeys;
   readonly sessions: Sessions;
   readonly signInLinks: SignInLinks;
   readonly handOver: HandOver;
   readonly attempts: AttemptLimit;
-  /** Grows whenever something that was valid no longer is. */
+  /**
+   * Grows whenever something that was valid no longer is: taken away by this relay, or a token or key
+   * that this relay has seen used reached its end. What another relay takes away does not show here.
+   */
   readonly version: number;
   /** Removes expired rows. Called by itself when codes are made, at most once a minute. */
   sweep(): Promise<void>;
@@ -38,6 +44,7 @@ export function createAuth(options: AuthOptions): Auth {
     version += 1;
   };
 
+  const expiries = new Expiries(AUTH_LIMITS.cacheEntries);
   const sessions = createSessions(db, now, changed);
   const codes = createSignInCodes(db, now);
 
@@ -58,7 +65,8 @@ export function createAuth(options: AuthOptions): Auth {
 
   return {
     users: createUsers(db, now),
-    tokens: createAccessTokens(db, now, changed),
+    tokens: createAccessTokens(db, now, expiries, changed),
+    keys: createSshKeys(db, now, expiries, changed),
     sessions,
     signInLinks: {
       async create(link) {
@@ -81,6 +89,7 @@ export function createAuth(options: AuthOptions): Auth {
       now,
     }),
     get version() {
+      if (expiries.passed(now())) changed();
       return version;
     },
     sweep,

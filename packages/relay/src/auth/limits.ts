@@ -17,6 +17,10 @@ export const AUTH_LIMITS = Object.freeze({
   attemptAddresses: 10_000,
   /** Expired rows are removed at most this often, and only when new ones are made. */
   sweepMs: 60_000,
+  /** SSH keys of one person; also what one channel to a workload's SSH server may name (64). */
+  sshKeys: 50,
+  /** A key's last use is written at most this often. */
+  keyUseMs: 60_000,
   /** Longest path (bytes) on an app host that signing in leads back to; else it leads to `/`. */
   appReturnPath: 2048,
   /** Longest on the control host: it may hold one of an app host, with every byte percent-encoded. */

@@ -1,4 +1,4 @@
-/** Rows of the tables made by `db/migrations/0002-auth.ts`. Times are ms since the epoch. */
+/** Rows of the tables made by `db/migrations/0002-auth.ts` and later. Times are ms since the epoch. */
 export interface UserRow {
   readonly id: string;
   readonly username: string;
@@ -40,9 +40,23 @@ export interface SignInCodeRow {
   readonly expires_at: number;
 }
 
+export interface SshKeyRow {
+  readonly id: string;
+  readonly user_id: string;
+  readonly title: string;
+  /** `<type> <base64>`, without a comment. */
+  readonly public_key: string;
+  /** OpenSSH's `SHA256:…`; unique. */
+  readonly fingerprint: string;
+  readonly created_at: number;
+  readonly expires_at: number | null;
+  readonly last_used_at: number | null;
+}
+
 export interface AuthTables {
   readonly users: UserRow;
   readonly access_tokens: AccessTokenRow;
   readonly sessions: SessionRow;
   readonly sign_in_codes: SignInCodeRow;
+  readonly ssh_keys: SshKeyRow;
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Kysely } from 'kysely';
+import type { Expiries } from './expiries.ts';
 import { AUTH_LIMITS } from './limits.ts';
 import type { Principal } from './principal.ts';
 import { ACCESS_TOKEN_PREFIX, hashSecret, isAccessToken, newSecret, sameText } from './secrets.ts';
@@ -44,6 +45,7 @@ interface Verified {
 export function createAccessTokens(
   db: Kysely<AuthTables>,
   now: () => number,
+  expiries: Expiries,
   changed: () => void,
 ): AccessTokens {
   const cache = new VerifiedCache<Verified>({
@@ -68,6 +70,7 @@ export function createAccessTokens(
       .executeTakeFirst();
     if (row === undefined || !sameText(row.token_hash, hash)) return undefined;
     const expiresAt = row.expires_at === null ? Infinity : Number(row.expires_at);
+    if (expiresAt > now()) expiries.add(row.token_id, expiresAt);
     return { id: row.token_id, principal: principalOf(row), expiresAt };
   }
 

@@ -7,11 +7,10 @@ import {
   serializerCompiler,
   validatorCompiler,
 } from 'fastify-type-provider-zod';
-import type { AccessTokens } from '../auth/tokens.ts';
 import type { ControlContext } from './context.ts';
 import { errorHandler, noRoute } from './error-reply.ts';
 import type { Authenticate } from './require-principal.ts';
-import { apiRoutes } from './routes.ts';
+import { apiRoutes, type Credentials } from './routes.ts';
 
 /** Bytes of one request's body: the largest (100 ports, 32 origins each) stays well below. */
 const BODY_LIMIT = 1024 * 1024;
@@ -19,7 +18,7 @@ const BODY_LIMIT = 1024 * 1024;
 export interface BuildAppOptions {
   readonly context: ControlContext;
   readonly authenticate: Authenticate;
-  readonly tokens: AccessTokens;
+  readonly credentials: Credentials;
   /** More routes of the control host: signing in, the dashboard. */
   readonly plugins: readonly FastifyPluginAsync[];
 }
@@ -55,7 +54,7 @@ export async function buildApp(options: BuildAppOptions): Promise<FastifyInstanc
     transform: jsonSchemaTransform,
     transformObject: jsonSchemaTransformObject,
   });
-  await app.register(apiRoutes(options.context, options.authenticate, options.tokens), {
+  await app.register(apiRoutes(options.context, options.authenticate, options.credentials), {
     prefix: '/api/v1',
   });
   app.get('/api/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createClient, type Client } from '@burrow/api';
+import { generateHostKey } from '@burrow/ssh';
 import { testControl, type TestControl } from './testing.ts';
 
 /** The published client, over the real app. */
@@ -51,6 +52,11 @@ describe('the published client', () => {
       [token.id],
     );
     await client.user.revokeToken(token.id);
+    const key = await client.user.addKey({ title: 'k', key: generateHostKey().publicLine });
+    assert.deepEqual(await client.user.keys(), [key]);
+    assert.deepEqual(await client.user.key(key.id), key);
+    await client.user.removeKey(key.id);
+    assert.deepEqual(await client.user.keys(), []);
     await assert.rejects(clientOf(t, 'nobody').user.show(), { code: 'unauthenticated' });
   });
 });

@@ -1,7 +1,6 @@
 import type { Workspace } from '@burrow/api';
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import type { Principal } from '../auth/principal.ts';
-import type { AccessTokens } from '../auth/tokens.ts';
 import type { Database } from '../db/database.ts';
 import type { Driver } from '../drivers/driver.ts';
 import type { Presence } from '../routing/router.ts';
@@ -16,6 +15,7 @@ import { LocalWorkloads } from './local-workloads.ts';
 import { PURGE_EVERY_MS, purge } from './purge.ts';
 import type { Authenticate } from './require-principal.ts';
 import { POLL_EVERY_MS, Revocations } from './revocations.ts';
+import type { Credentials } from './routes.ts';
 import { Ticker } from './ticker.ts';
 import { WorkspaceCache } from './workspace-cache.ts';
 import { ensureWorkspace, type EnsureWorkspace } from './workspaces/ensure.ts';
@@ -31,7 +31,7 @@ export interface ControlOptions {
   readonly config: ControlConfig;
   /** Who sends a request to the control host. */
   readonly authenticate: Authenticate;
-  readonly tokens: AccessTokens;
+  readonly credentials: Credentials;
   /** More routes of the control host: signing in, the dashboard. */
   readonly plugins?: (parts: ControlParts) => readonly FastifyPluginAsync[];
   /** What this relay's links know of an agent. */
@@ -95,7 +95,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
   const app = await buildApp({
     context,
     authenticate: options.authenticate,
-    tokens: options.tokens,
+    credentials: options.credentials,
     plugins: options.plugins?.(parts) ?? [],
   });
 

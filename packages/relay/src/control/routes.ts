@@ -4,7 +4,6 @@ import {
   createdWorkspaceSchema,
   createTokenSchema,
   createWorkspaceSchema,
-  errorSchema,
   portSchema,
   portSettingsSchema,
   tokenListSchema,
@@ -15,10 +14,12 @@ import {
 import type { FastifyPluginAsync } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { AccessTokens } from '../auth/tokens.ts';
+import type { Auth } from '../auth/auth.ts';
 import type { ControlContext } from './context.ts';
 import { principalOf, requirePrincipal, type Authenticate } from './require-principal.ts';
+import { answer, identified, named, nothing, security } from './route-parts.ts';
 import { createToken } from './user/create-token.ts';
+import { addKeyRoutes } from './user/key-routes.ts';
 import { listTokens } from './user/list-tokens.ts';
 import { revokeToken } from './user/revoke-token.ts';
 import { createWorkspace } from './workspaces/create.ts';
@@ -30,7 +31,6 @@ import { rotateAgentToken } from './workspaces/rotate-agent-token.ts';
 import { showWorkspace } from './workspaces/show.ts';
 import { terminateWorkspace } from './workspaces/terminate.ts';
 
-const named = z.strictObject({ name: z.string().max(100) });
 const portOf = z.strictObject({
   name: z.string().max(100),
   port: z
@@ -39,15 +39,15 @@ const portOf = z.strictObject({
     .transform(Number)
     .refine((port) => port <= 65_535, 'must be a port, 1 to 65535'),
 });
-const identified = z.strictObject({ id: z.string().max(100) });
-const nothing = z.null().describe('Done.');
-const security = [{ token: [] }];
+
+/** What people sign in with and may manage themselves. */
+export type Credentials = Pick<Auth, 'tokens' | 'keys'>;
 
 /** Every verb of `/api/v1`, each with its schema: which is also what OpenAPI shows. */
 export function apiRoutes(
   context: ControlContext,
   authenticate: Authenticate,
-  tokens: AccessTokens,
+  { tokens, keys }: Credentials,
 ): FastifyPluginAsync {
   return async (plain) => {
     const app = plain.withTypeProvider<ZodTypeProvider>();
@@ -55,8 +55,7 @@ export function apiRoutes(
     app.addHook('onSend', async (_request, reply) => {
       reply.header('cache-control', 'no-store');
     });
-    const answer = <S extends z.ZodType>(status: number, schema: S) =>
-      ({ [status]: schema, default: errorSchema }) as Record<number, S>;
+    addKeyRoutes(app, keys);
 
     app.post(
       '/workspaces',

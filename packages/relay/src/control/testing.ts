@@ -69,7 +69,7 @@ export async function testControl(options: TestControlOptions = {}): Promise<Tes
     config: { domain: 'localhost', publicUrl: new URL('http://localhost:8080') },
     authenticate: (request) =>
       people.find((each) => request.headers.authorization === `Bearer ${each.username}`),
-    tokens: auth.tokens,
+    credentials: auth,
     presence: (agentId) => presence.get(agentId),
     logger: { info: log, warn: log, error: log },
     ...options,

@@ -397,6 +397,8 @@ describe('the app', () => {
     assert.match(body.openapi, /^3\./);
     assert.deepEqual(Object.keys(body.paths).sort(), [
       '/api/v1/user',
+      '/api/v1/user/keys',
+      '/api/v1/user/keys/{id}',
       '/api/v1/user/tokens',
       '/api/v1/user/tokens/{id}',
       '/api/v1/workspaces',
