@@ -95,6 +95,8 @@ export interface Channel {
 export interface LinkHandler {
   /** The other side opened a channel. Call `setHandler` before returning, then `accept` or `reset` it. */
   onChannel(channel: Channel): void;
+  /** A channel that this side opened has its target; `waitedMs`: from `open` to `Opened`. */
+  onChannelOpened?(waitedMs: number): void;
   /** The other side wants the link to end; open nothing new on it. */
   onDrain?(deadlineMs: number, reason: string): void;
   /** The last call, exactly once, after every channel's `onClose`. */

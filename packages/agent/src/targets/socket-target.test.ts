@@ -40,12 +40,12 @@ test('at level debug the log names each channel by the id that the relay knows',
   await channel.until((c) => c.ended);
   channel.close();
   await targets.idle(bound());
-  const { uid, link } = channel;
+  const { uid } = channel;
   assert.deepEqual(log.lines, [
     {
       level: 'debug',
       event: 'channel',
-      fields: { channel: uid, link: link.id, user: 'alice', to: `port ${port}` },
+      fields: { channel: uid, user: 'alice', to: `port ${port}` },
     },
     { level: 'debug', event: 'channel-done', fields: { channel: uid } },
   ]);

@@ -52,8 +52,11 @@ export class Targets {
 
   #open(channel: Channel, candidates: readonly Candidate[], name: string): void {
     this.#active += 1;
-    const { uid, principal, link } = channel;
-    this.#log.debug('channel', { channel: uid, link: link.id, user: principal.username, to: name });
+    this.#log.debug('channel', {
+      channel: channel.uid,
+      user: channel.principal.username,
+      to: name,
+    });
     const target = new SocketTarget(channel, {
       candidates,
       name,

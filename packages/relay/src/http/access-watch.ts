@@ -74,10 +74,16 @@ function leadsToSame(decision: Decision, before: Passed): boolean {
   );
 }
 
-export function logLost(log: HttpLog, head: RequestHead, decision: Decision): void {
+export function logLost(
+  log: HttpLog,
+  head: RequestHead,
+  decision: Decision,
+  channel: string | undefined,
+): void {
   log.info(
     {
       request: head.id,
+      channel,
       host: head.authority,
       reason: reasonOf(decision),
       upgrade: head.upgrade,

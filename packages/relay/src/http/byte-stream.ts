@@ -15,6 +15,8 @@ export interface ByteStreamHandler {
 }
 
 export interface ByteStream {
+  /** Of a channel: its id in the logs of relay and agent. */
+  readonly uid?: string | undefined;
   readonly closed: boolean;
   /** Of a channel: false until its target is connected. */
   readonly opened?: boolean | undefined;
@@ -33,7 +35,7 @@ export interface ByteStream {
 /** Bytes given to the handler and not consumed at which a Duplex is paused. */
 const PAUSE_AT = 256 * 1024;
 
-type Carrier = Pick<ByteStream, 'opened' | 'link'>;
+type Carrier = Pick<ByteStream, 'uid' | 'opened' | 'link'>;
 
 /** The handler may be set later; until then the Duplex is not read. `over`: the channel below it. */
 export function duplexToByteStream(duplex: Duplex, over?: Carrier): ByteStream {
@@ -41,6 +43,7 @@ export function duplexToByteStream(duplex: Duplex, over?: Carrier): ByteStream {
 }
 
 class DuplexByteStream implements ByteStream {
+  readonly uid: ByteStream['uid'];
   readonly link: ByteStream['link'];
   readonly #duplex: Duplex;
   readonly #over: Carrier | undefined;
@@ -53,6 +56,7 @@ class DuplexByteStream implements ByteStream {
   constructor(duplex: Duplex, over: Carrier | undefined) {
     this.#duplex = duplex;
     this.#over = over;
+    this.uid = over?.uid;
     this.link = over?.link;
     duplex.on('error', (error) => {
       this.#error ??= error;

@@ -40,6 +40,8 @@ export interface ResponseSink {
 }
 
 export interface Exchange {
+  /** Id of the channel that carries it, for logs; undefined: the control server. */
+  readonly channel: string | undefined;
   /** True: takes chunked request bodies with their framing. */
   readonly rawChunks: boolean;
   /** False: stop until `onRequestWritable`. */

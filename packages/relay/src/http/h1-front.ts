@@ -57,6 +57,8 @@ export class H1Front implements ResponseSink, FrontConnection {
   #line: RequestLine | undefined;
   #route: Route | undefined;
   #exchange: Exchange | undefined;
+  /** Of this request, for the log. */
+  #channel: string | undefined;
   #retried = false;
   #started = 0;
   #status = 0;
@@ -160,7 +162,7 @@ export class H1Front implements ResponseSink, FrontConnection {
     const exchange = this.#exchange;
     this.#exchange = undefined;
     exchange?.cancel('Access was taken away.');
-    logLost(this.#engine.deps.log, this.#requestHead(), decision);
+    logLost(this.#engine.deps.log, this.#requestHead(), decision, this.#channel);
     if (this.#state === UPGRADED) this.destroy('access was taken away');
     else if (this.#out.headSent || decision.kind !== 'respond') this.#cut();
     else this.#respond(decision.response, 'local');
@@ -330,6 +332,7 @@ export class H1Front implements ResponseSink, FrontConnection {
       !fields.close &&
       (line.version === '1.1' || fields.keepAlive);
     this.#id = '';
+    this.#channel = undefined;
     this.#engine.deps.metrics?.onRequest();
     this.#decide(line, known);
     return true;
@@ -467,6 +470,7 @@ export class H1Front implements ResponseSink, FrontConnection {
     }
     // `#begin` runs on the event loop; no answer can have come yet.
     this.#exchange = exchange;
+    this.#channel = exchange.channel;
     if (first !== undefined && held !== undefined) {
       this.#body.gaveFirst(first);
       this.#held = first.length === held.length ? undefined : held.subarray(first.length);
@@ -711,7 +715,9 @@ export class H1Front implements ResponseSink, FrontConnection {
 
   #failed(error: unknown, route: Route | undefined): void {
     const { deps } = this.#engine;
-    this.#respond(failureAnswer(deps, this.#requestHead(), error, route?.context ?? {}), 'failed');
+    const context = route?.context ?? {};
+    const answer = failureAnswer(deps, this.#requestHead(), error, context, this.#channel);
+    this.#respond(answer, 'failed');
   }
 
   #crash(error: unknown): void {
@@ -794,6 +800,7 @@ export class H1Front implements ResponseSink, FrontConnection {
         host: this.#known?.fields.authority,
         path: query === -1 ? line.target : line.target.slice(0, query),
         status,
+        channel: this.#channel,
       },
       'request',
     );

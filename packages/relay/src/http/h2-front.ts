@@ -37,6 +37,8 @@ export class H2Request implements ResponseSink, FrontConnection {
   #route: Route | undefined;
   /** Only while it owes us something: its connection may serve others afterwards. */
   #exchange: Exchange | undefined;
+  /** For the log. */
+  #channel: string | undefined;
   #waiting: AbortController | undefined;
   #watch: AccessWatch | undefined;
   #reader: SlowReader | undefined;
@@ -147,7 +149,7 @@ export class H2Request implements ResponseSink, FrontConnection {
     this.#exchange = undefined;
     this.#pending = undefined;
     exchange?.cancel('Access was taken away.');
-    logLost(this.#engine.deps.log, this.#request as RequestHead, decision);
+    logLost(this.#engine.deps.log, this.#request as RequestHead, decision, this.#channel);
     if (!this.#headSent && decision.kind === 'respond') this.#respond(decision.response, 'local');
     else this.destroy('access was taken away');
   }
@@ -271,6 +273,7 @@ export class H2Request implements ResponseSink, FrontConnection {
       return;
     }
     this.#exchange = exchange;
+    this.#channel = exchange.channel;
     if (upgrade) return;
     if (this.#bodyPiped) this.#giveAgain(exchange);
     else this.#pipeBody();
@@ -510,7 +513,8 @@ export class H2Request implements ResponseSink, FrontConnection {
     if (this.#stream.destroyed) return;
     const { deps } = this.#engine;
     const context = this.#route?.context ?? {};
-    this.#respond(failureAnswer(deps, this.#request as RequestHead, error, context), 'failed');
+    const head = this.#request as RequestHead;
+    this.#respond(failureAnswer(deps, head, error, context, this.#channel), 'failed');
   }
 
   #refuse(error: HeadError): void {

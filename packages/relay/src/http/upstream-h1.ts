@@ -74,6 +74,10 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
     this.#owner = owner;
   }
 
+  get channel(): string | undefined {
+    return this.#stream.uid;
+  }
+
   /** Nothing new on a link that drains: the agent behind it waits for its channels to end. */
   get usable(): boolean {
     const stream = this.#stream;

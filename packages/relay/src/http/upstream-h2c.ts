@@ -158,6 +158,7 @@ function h2Headers(method: string, target: string, lines: string): OutgoingHttpH
 
 class H2cExchange implements Exchange {
   readonly rawChunks = false;
+  readonly channel: string;
   readonly #session: H2cSession;
   readonly #stream: ClientHttp2Stream;
   #sink: ResponseSink | undefined;
@@ -172,6 +173,7 @@ class H2cExchange implements Exchange {
     sink: ResponseSink,
     requestDone: boolean,
   ) {
+    this.channel = session.channel.uid;
     this.#session = session;
     this.#stream = stream;
     this.#sink = sink;

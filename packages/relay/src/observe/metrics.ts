@@ -17,6 +17,8 @@ export interface RelayMetrics {
   linkClosed(link: Link, code: TunnelErrorCode): void;
   linkRefused(code: TunnelErrorCode): void;
   channelOpened(): void;
+  /** An agent has connected a channel to its target. From `Open` to `Opened`. */
+  channelConnected(seconds: number): void;
   connectionRefused(why: string): void;
   /** One request through the gateway. `outcome` is one of a fixed few. */
   request(outcome: string): void;
@@ -133,6 +135,12 @@ export function createMetrics(sources: MetricSources): RelayMetrics {
     buckets: LATENCY_BUCKETS,
     registers,
   });
+  const opening = new Histogram({
+    name: 'burrow_channel_open_seconds',
+    help: "From Open to Opened: a round trip over the link, and the agent's connect to the target.",
+    buckets: LATENCY_BUCKETS,
+    registers,
+  });
 
   return {
     registry,
@@ -146,6 +154,7 @@ export function createMetrics(sources: MetricSources): RelayMetrics {
     },
     linkRefused: (code) => linksRefused.inc({ code }),
     channelOpened: () => channelsOpened.inc(),
+    channelConnected: (seconds) => opening.observe(seconds),
     connectionRefused: (why) => connectionsRefused.inc({ why }),
     request: (outcome) => requests.inc({ outcome }),
     answered: (seconds) => latency.observe(seconds),

@@ -20,6 +20,8 @@ export interface ChannelHost extends Link {
   /** The endpoint is done with its number. */
   forget(endpoint: Endpoint): void;
   onStall(): void;
+  /** `Opened` came for a channel of one's own, so long after its `Open`. */
+  onChannelOpened(waitedMs: number): void;
   /** So many more bytes (or fewer, when negative) wait in an endpoint's queue. */
   onQueued(bytes: number): void;
 }
@@ -47,6 +49,8 @@ export class ChannelEnd implements Channel, Endpoint {
   readonly traffic: Traffic;
   readonly #host: ChannelHost;
   readonly #opener: boolean;
+  /** `performance.now()` of the opener's `Open`. */
+  readonly #askedAt: number;
   readonly #queue = new SendQueue();
   readonly #send: SendWindow;
   readonly #receive = new ReceiveWindow();
@@ -68,6 +72,7 @@ export class ChannelEnd implements Channel, Endpoint {
     this.#host = host;
     this.number = number;
     this.#opener = opener;
+    this.#askedAt = opener ? performance.now() : 0;
     this.uid = facts.uid;
     this.target = facts.target;
     this.principal = facts.principal;
@@ -217,6 +222,7 @@ export class ChannelEnd implements Channel, Endpoint {
     this.#opened = true;
     this.#send.update(0, initialWindow);
     if (this.sendable) this.#host.wake(this);
+    this.#host.onChannelOpened(performance.now() - this.#askedAt);
     this.#handler?.onOpened?.();
   }
 

@@ -295,6 +295,10 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
     this.#stalls++;
   }
 
+  onChannelOpened(waitedMs: number): void {
+    this.#handler?.onChannelOpened?.(waitedMs);
+  }
+
   onQueued(bytes: number): void {
     this.#queuedBytes += bytes;
   }
