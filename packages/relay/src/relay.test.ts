@@ -4,12 +4,14 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import { connect as tcpConnect, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { dialGrpc } from '@burrow/tunnel/grpc';
+import type { TunnelError } from '@burrow/tunnel';
+import { CONNECT_PATH, dialGrpc } from '@burrow/tunnel/grpc';
+import { dialWebSocket, SUBPROTOCOL } from '@burrow/tunnel/websocket';
 import { loadConfig } from './config/load.ts';
 import { createLogger } from './observe/logger.ts';
 import { dialler } from './links/testing.ts';
@@ -230,6 +232,7 @@ async function bootWithApp(t: TestContext, transport: 'grpc' | 'websocket') {
   const app = http.createServer((request, response) => {
     response.setHeader('x-app', 'yes');
     if (request.url === '/slow') return void slow.push(response);
+    if (request.url === '/cut') return void request.socket.destroy();
     const ours = String(request.headers['burrow-authorization'] ?? 'clean');
     response.end(`${request.method} ${request.url} ${ours}`);
   });
@@ -252,6 +255,7 @@ async function bootWithApp(t: TestContext, transport: 'grpc' | 'websocket') {
       ...environment,
       BURROW_RELAY_URL: `http://127.0.0.1:${relay.port}`,
       BURROW_AGENT_TRANSPORT: transport,
+      BURROW_AGENT_LOG_LEVEL: 'debug',
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -293,6 +297,27 @@ for (const transport of ['grpc', 'websocket'] as const) {
     assert.equal((await ask('/')).status, 404);
   });
 }
+
+test('what the tunnel adds before a first byte is measured, and a failure names its channel in both logs', async (t) => {
+  const { get, ask, lines, output } = await bootWithApp(t, 'grpc');
+  assert.equal((await ask('/')).status, 200);
+  assert.match((await get('/metrics')).text, /^burrow_channel_open_seconds_count 1$/m);
+  assert.equal((await ask('/cut')).status, 502);
+  const logged = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  const failed = logged.find(({ msg }) => msg === 'request failed');
+  assert.match(String(failed?.['channel']), /^[0-9a-f]{32}$/);
+  const request = logged.find(({ msg, path }) => msg === 'request' && path === '/cut');
+  assert.equal(request?.['channel'], failed?.['channel']);
+  const seen = output()
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.ok(
+    seen.some(({ event, channel }) => event === 'channel' && channel === failed?.['channel']),
+  );
+  // The control host is in this process: no channel leads there.
+  assert.ok(logged.every(({ path, channel }) => path !== '/metrics' || channel === undefined));
+});
 
 test('a relay that stops lets a running request finish, and takes no new connection', async (t) => {
   const { relay, ask, slow, get } = await bootWithApp(t, 'grpc');
@@ -374,6 +399,98 @@ test('with TLS: HTTP/2 for the control host and gRPC on one port, by ALPN', asyn
     Buffer.alloc(5),
   );
   assert.equal(app.status, 401);
+});
+
+for (const [name, dial] of [
+  ['gRPC', dialGrpc],
+  ['WebSocket', dialWebSocket],
+] as const) {
+  test(`${name}: without TLS a link is taken under loopback names alone, unless that is allowed`, async (t) => {
+    const token = `burrow_agt_${'x'.repeat(43)}`;
+    const knock = async (host: string, { relay }: Booted): Promise<TunnelError> => {
+      const agent = dialler(new URL(`http://${host}:${relay.port}`), token);
+      const connect = async () => tcpConnect(relay.port, '127.0.0.1');
+      return dial({ ...agent.options, connect }).then(
+        () => assert.fail('an unknown token was taken'),
+        (error: TunnelError) => error,
+      );
+    };
+    const strict = await boot(t, { domain: 'burrow.test' });
+    for (const host of ['localhost', '127.0.0.1'])
+      assert.equal((await knock(host, strict)).code, 'token-unknown');
+    for (const host of ['burrow.test', '203.0.113.9']) {
+      const refused = await knock(host, strict);
+      assert.equal(refused.code, 'unavailable');
+      assert.match(refused.message, /without TLS under the name .*agents\.allowPlaintext/);
+      assert.ok(refused.message.includes(host));
+    }
+    const inside = await boot(t, {
+      domain: 'burrow.test',
+      agentUrl: 'http://relay.burrow.svc:81',
+      'agents.allowPlaintext': true,
+    });
+    for (const host of ['burrow.test', 'relay.burrow.svc'])
+      assert.equal((await knock(host, inside)).code, 'token-unknown');
+  });
+}
+
+test('behind a balancer that says https, links in plain text are taken, and their client is logged', async (t) => {
+  const { relay, lines } = await boot(t, {
+    domain: 'burrow.test',
+    'listen.trustedProxies': ['loopback'],
+  });
+  const forwarded = {
+    'x-forwarded-for': '198.51.100.1, 203.0.113.5',
+    'x-forwarded-proto': 'https',
+  };
+  const session = http2.connect(`http://127.0.0.1:${relay.port}`);
+  t.after(() => session.destroy());
+  const call = async (authority: string, headers: http2.OutgoingHttpHeaders) => {
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': CONNECT_PATH,
+      ':authority': authority,
+      'content-type': 'application/grpc',
+      ...headers,
+    });
+    stream.end();
+    const [answer] = (await once(stream, 'response')) as [
+      http2.IncomingHttpHeaders & { ':status'?: number },
+    ];
+    stream.resume();
+    return answer;
+  };
+  // No token: whoever is told so was let in that far.
+  assert.equal((await call('burrow.test', forwarded))['burrow-error-code'], 'token-malformed');
+  assert.equal((await call('burrow.test', {}))['burrow-error-code'], 'unavailable');
+  assert.equal((await call('nobody.example', forwarded))[':status'], 421);
+
+  const request = http.request({
+    host: '127.0.0.1',
+    port: relay.port,
+    path: CONNECT_PATH,
+    headers: {
+      host: 'burrow.test',
+      connection: 'Upgrade',
+      upgrade: 'websocket',
+      'sec-websocket-protocol': SUBPROTOCOL,
+      ...forwarded,
+    },
+  });
+  request.end();
+  const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+  response.resume();
+  assert.equal(response.headers['burrow-error-code'], 'token-malformed');
+  const refused = lines
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter(({ msg, code }) => msg === 'link refused' && code === 'token-malformed');
+  assert.deepEqual(
+    refused.map(({ transport, remoteAddress }) => [transport, remoteAddress]),
+    [
+      ['grpc', '203.0.113.5'],
+      ['websocket', '203.0.113.5'],
+    ],
+  );
 });
 
 test('an agent is told why its link ends when the relay stops', async (t) => {

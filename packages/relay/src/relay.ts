@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Auth } from './auth/auth.ts';
@@ -18,9 +19,9 @@ import { createGateway } from './http/gateway.ts';
 import { createGatePolicy } from './http/policy/gate.ts';
 import { parseHost } from './http/policy/host.ts';
 import { grpcEndpoint, isGrpc } from './links/grpc-endpoint.ts';
-import { createLinks } from './links/links.ts';
+import { createLinks, type LinkOrigin } from './links/links.ts';
 import { websocketEndpoint } from './links/websocket-endpoint.ts';
-import { clientOf } from './listen/forwarded.ts';
+import { clientOf, type Client } from './listen/forwarded.ts';
 import { createListener } from './listen/listener.ts';
 import { createLogger, type RelayLogger } from './observe/logger.ts';
 import { createMetrics } from './observe/metrics.ts';
@@ -123,7 +124,10 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
 
     const hosts = {
       domain: config.domain,
-      publicHosts: config.publicHosts.map((host) => host.toLowerCase()),
+      // Whoever is told a URL of this relay is served under its name.
+      publicHosts: [...config.publicHosts, ...namesIn(config.publicUrl, config.agentUrl)].map(
+        (host) => host.toLowerCase(),
+      ),
     };
     const control: Control = await createControl({
       database,
@@ -140,7 +144,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
         leaseMs: config.agents.leaseSeconds * 1000,
       },
       authenticate: (request) => authenticateRequest(auth, request),
-      credentials: auth,
+      tokens: auth.tokens,
       plugins: (parts) => [
         observeRoutes({
           readiness,
@@ -184,7 +188,24 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       observer: metrics,
     });
     const grpc = grpcEndpoint(links, logger);
-    const websockets = websocketEndpoint(links);
+    /** `peer`: the other end of the connection; when it is the very address that was dialled, all stays on this machine. */
+    const linkOrigin = (authority: string, client: Client, peer: string): LinkOrigin => {
+      const { loopback, name } = parseHost(authority.toLowerCase(), client.secure, hosts);
+      const covered = client.secure || loopback || name === (isIPv6(peer) ? `[${peer}]` : peer);
+      return {
+        remoteAddress: client.remoteAddress,
+        plaintextHost: covered ? undefined : name,
+      };
+    };
+    const websockets = websocketEndpoint(links, ({ headers }) => {
+      // From the client to the peer of our socket: hops that trusted proxies vouch for.
+      const hops = (oneLine(headers['x-forwarded-for']) ?? '').split(',').map((hop) => hop.trim());
+      const client = {
+        remoteAddress: hops[0] ?? '',
+        secure: headers['x-forwarded-proto'] === 'https',
+      };
+      return linkOrigin(headers.host ?? '', client, hops.at(-1) ?? '');
+    });
     const detachWebSockets = websockets.attach(control.app.server);
 
     const router: Router = {
@@ -220,15 +241,17 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       onRefused: (why) => metrics.connectionRefused(why),
       onHttp1: (socket, info) => gateway.handleSocket(socket, info),
       onHttp2(stream, headers, rawHeaders, info) {
-        const { place } = parseHost(
-          (headers[':authority'] ?? headers.host ?? '').toLowerCase(),
-          info.secure,
-          hosts,
-        );
-        // On an app's host every path belongs to the app, gRPC too.
-        if (place.kind !== 'app' && isGrpc(headers)) {
-          const client = clientOf(info, oneLine(headers['x-forwarded-for']), undefined, trusted);
-          grpc.handle(stream, headers, client.remoteAddress);
+        const authority = headers[':authority'] ?? headers.host ?? '';
+        const { place } = parseHost(authority.toLowerCase(), info.secure, hosts);
+        // On an app's host every path belongs to the app, gRPC too; unknown hosts are the gateway's to refuse.
+        if (place.kind === 'control' && isGrpc(headers)) {
+          const client = clientOf(
+            info,
+            oneLine(headers['x-forwarded-for']),
+            oneLine(headers['x-forwarded-proto']),
+            trusted,
+          );
+          grpc.handle(stream, headers, linkOrigin(authority, client, info.remoteAddress));
         } else gateway.handleStream(stream, rawHeaders, info);
       },
     });
@@ -301,6 +324,10 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     };
     return relay;
   }
+}
+
+function namesIn(...urls: readonly (string | undefined)[]): string[] {
+  return urls.flatMap((url) => (url === undefined ? [] : [new URL(url).hostname]));
 }
 
 function oneLine(field: string | string[] | undefined): string | undefined {

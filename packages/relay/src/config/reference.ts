@@ -53,7 +53,7 @@ Each setting can come from four places; later ones win:
 An unknown setting is an error that names the nearest known one, wherever it was set. (\`BURROW_RELAY_URL\`, which
 belongs to agents, and the variables that Kubernetes makes for a Service named \`burrow-relay\` are left alone.)
 
-\`burrow relay config\` prints what is in effect and where each value comes from; \`--json\` for programs.
+\`node scripts/burrow.mjs relay config\` prints what is in effect and where each value comes from; \`--json\` for programs.
 
 A small file:
 
@@ -78,5 +78,18 @@ listen:
   trustedProxies: [10.0.0.0/8]
 \`\`\`
 
-Without TLS, of its own or by the word of a trusted proxy, only loopback names are served.
+Without TLS, of its own or by the word of a trusted proxy (\`X-Forwarded-Proto: https\`), only loopback names are
+served: \`localhost\`, \`*.localhost\`, 127.0.0.0/8 and \`[::1]\`. Under other names of the control host, plain text gets
+\`/healthz\`, \`/readyz\`, \`/metrics\` (with its token, if it has one: mind who can read it) and gRPC's health and
+reflection, nothing more. Links of agents are refused there with a sentence that says so, unless
+\`agents.allowPlaintext\` is set, as for agents in the same cluster:
+
+\`\`\`yaml
+agentUrl: http://burrow-relay.burrow.svc:8150
+agents:
+  allowPlaintext: true
+\`\`\`
+
+The names in \`publicUrl\` and \`agentUrl\` are names of the control host, as are \`publicHosts\` and every IP address. A host
+that is neither one of these nor an app's gets 421.
 `;

@@ -94,6 +94,12 @@ const agents = z
     maxPendingLinks: count(1, 100_000)
       .default(1_000)
       .describe('Links being authenticated at once, in all; more are told to come back.'),
+    allowPlaintext: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Take links without TLS under names other than loopback ones: for a network on which nobody else can read the agents’ tokens.',
+      ),
   })
   .refine((value) => value.minLinks <= value.maxLinks && value.maxLinks <= value.maxLinksPerAgent, {
     message: 'must satisfy minLinks <= maxLinks <= maxLinksPerAgent',

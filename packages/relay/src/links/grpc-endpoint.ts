@@ -9,7 +9,7 @@ import { CallError, GrpcCall } from './grpc-call.ts';
 import { grpcHealth } from './grpc-health.ts';
 import { grpcReflection } from './grpc-reflection.ts';
 import { GrpcStatus, refuseCall } from './grpc-status.ts';
-import type { Links, LinksLog } from './links.ts';
+import type { LinkOrigin, Links, LinksLog } from './links.ts';
 
 const FILES = [
   file_burrow_tunnel_v1_tunnel,
@@ -20,7 +20,7 @@ const FILES = [
 
 export interface GrpcEndpoint {
   /** Takes a stream whose content type is gRPC's. Never throws. */
-  handle(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, remoteAddress: string): void;
+  handle(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, from: LinkOrigin): void;
   setServing(serving: boolean): void;
   stop(): void;
 }
@@ -63,12 +63,12 @@ export function grpcEndpoint(links: Links, log: LinksLog): GrpcEndpoint {
   async function connect(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
-    remoteAddress: string,
+    from: LinkOrigin,
   ): Promise<void> {
     const refusal = await links.admit({
+      ...from,
       transport: 'grpc',
       token: bearerToken(headers.authorization),
-      remoteAddress,
       accept: (options) => acceptGrpc(stream, headers, options),
     });
     if (refusal === undefined) return;
@@ -77,14 +77,14 @@ export function grpcEndpoint(links: Links, log: LinksLog): GrpcEndpoint {
   }
 
   return {
-    handle(stream, headers, remoteAddress) {
+    handle(stream, headers, from) {
       // A call that is reset must not end the process.
       stream.on('error', () => {});
       const path = headers[':path'] ?? '';
       if (headers[':method'] !== 'POST') {
         return refuseCall(stream, GrpcStatus.unimplemented, 'gRPC calls use POST.');
       }
-      if (path === CONNECT_PATH) return void connect(stream, headers, remoteAddress);
+      if (path === CONNECT_PATH) return void connect(stream, headers, from);
       const method = methods.get(path);
       if (method === undefined) {
         return refuseCall(

@@ -34,6 +34,8 @@ export interface LinksLimits {
   /** The directory's answer to one token. */
   readonly authenticateWithinMs: number;
   readonly renewEveryMs: number;
+  /** Takes links that others on the way can read. */
+  readonly allowPlaintext: boolean;
 }
 
 export interface LinksLog {
@@ -46,15 +48,22 @@ export interface LinksObserver {
   linkOpened(transport: Transport): void;
   linkClosed(link: Link, code: TunnelErrorCode): void;
   linkRefused(code: TunnelErrorCode): void;
+  /** From `Open` to `Opened`. */
+  channelConnected(seconds: number): void;
 }
 
 export type Transport = 'grpc' | 'websocket';
 
+export interface LinkOrigin {
+  readonly remoteAddress: string;
+  /** The name that was dialled without TLS, over a network; undefined: nobody on the way can read the link. */
+  readonly plaintextHost: string | undefined;
+}
+
 /** Where a link comes from, and how to accept it: `acceptGrpc` or `acceptWebSocket` with its stream bound. */
-export interface Incoming {
+export interface Incoming extends LinkOrigin {
   readonly transport: Transport;
   readonly token: string | undefined;
-  readonly remoteAddress: string;
   readonly accept: (options: AcceptOptions) => Promise<AcceptedLink | undefined>;
 }
 
@@ -108,6 +117,12 @@ export function createLinks(options: LinksOptions): Links {
     let reserved: string | undefined;
     try {
       if (draining) throw drainingError();
+      if (incoming.plaintextHost !== undefined && !limits.allowPlaintext) {
+        throw new TunnelError(
+          'unavailable',
+          `This relay takes no agent without TLS under the name ${incoming.plaintextHost}, since anyone on the way could read the agent's token. Use https, or set agents.allowPlaintext on the relay.`,
+        );
+      }
       if (pending.size >= limits.maxPendingLinks) {
         throw new TunnelError(
           'unavailable',
@@ -216,6 +231,7 @@ export function createLinks(options: LinksOptions): Links {
       },
       handler: {
         onChannel: (channel) => channel.reset('not-allowed', 'Agents do not open channels.'),
+        onChannelOpened: (waitedMs) => options.observer?.channelConnected(waitedMs / 1000),
         onDrain: (deadlineMs, reason) =>
           log.info({ agentId, link: known.link?.id, deadlineMs, reason }, 'agent drains a link'),
         onClose: (error) => {

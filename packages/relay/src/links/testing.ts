@@ -15,6 +15,7 @@ import { grpcEndpoint, type GrpcEndpoint } from './grpc-endpoint.ts';
 import { createLinks, type Links, type LinksLimits } from './links.ts';
 import { websocketEndpoint } from './websocket-endpoint.ts';
 
+const LOCAL = { remoteAddress: '127.0.0.1', plaintextHost: undefined };
 export const GOOD_TOKEN = 'burrow_agt_good';
 
 /** A directory that knows one agent; other tokens are refused with the code that they name. */
@@ -98,10 +99,16 @@ export async function linksStand(
       maxPendingLinks: 10,
       authenticateWithinMs: 500,
       renewEveryMs: 20,
+      allowPlaintext: false,
       ...limits,
     },
     log,
-    observer: { linkOpened() {}, linkClosed() {}, linkRefused: (code) => refused.push(code) },
+    observer: {
+      linkOpened() {},
+      linkClosed() {},
+      linkRefused: (code) => refused.push(code),
+      channelConnected() {},
+    },
   });
   const endpoint = grpcEndpoint(links, log);
   const h2 = http2.createServer();
@@ -110,9 +117,9 @@ export async function linksStand(
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
   });
-  h2.on('stream', (stream, headers) => endpoint.handle(stream, headers, '127.0.0.1'));
+  h2.on('stream', (stream, headers) => endpoint.handle(stream, headers, LOCAL));
   const h1 = http.createServer((_request, response) => response.writeHead(404).end());
-  websocketEndpoint(links).attach(h1);
+  websocketEndpoint(links, () => LOCAL).attach(h1);
   const [grpcPort, webPort] = await Promise.all([listen(h2), listen(h1)]);
   t.after(async () => {
     endpoint.stop();

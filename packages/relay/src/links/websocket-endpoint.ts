@@ -5,7 +5,7 @@ import { CONNECT_PATH, trailersOf } from '@burrow/tunnel/grpc';
 import { acceptWebSocket, MAX_MESSAGE_BYTES, SUBPROTOCOL } from '@burrow/tunnel/websocket';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { bearerToken } from '../auth/bearer.ts';
-import type { Links } from './links.ts';
+import type { LinkOrigin, Links } from './links.ts';
 
 /** How long the handshake's answer may take to leave. ms */
 const UPGRADE_WITHIN_MS = 10_000;
@@ -17,8 +17,14 @@ export interface WebSocketEndpoint {
   attach(server: Server): () => void;
 }
 
-/** Links over WebSocket, for networks whose proxies break HTTP/2. */
-export function websocketEndpoint(links: Links): WebSocketEndpoint {
+/**
+ * Links over WebSocket, for networks whose proxies break HTTP/2. `originOf`:
+ * where a request comes from. The fields of that name are the gateway's own.
+ */
+export function websocketEndpoint(
+  links: Links,
+  originOf: (request: IncomingMessage) => LinkOrigin,
+): WebSocketEndpoint {
   const server = new WebSocketServer({
     noServer: true,
     // Compressing what is mostly compressed or encrypted costs memory and gains nothing.
@@ -40,9 +46,9 @@ export function websocketEndpoint(links: Links): WebSocketEndpoint {
     }
     let upgraded = false;
     const refusal = await links.admit({
+      ...originOf(request),
       transport: 'websocket',
       token: bearerToken(request.headers.authorization),
-      remoteAddress: forwardedAddress(request),
       accept: async (options) => {
         const websocket = await upgrade(request, socket, head);
         upgraded = true;
@@ -95,13 +101,6 @@ export function websocketEndpoint(links: Links): WebSocketEndpoint {
 function offers(request: IncomingMessage, subprotocol: string): boolean {
   const offered = request.headers['sec-websocket-protocol'] ?? '';
   return offered.split(',').some((part) => part.trim() === subprotocol);
-}
-
-/** The client: the gateway writes this field itself, and lists after it only hops that trusted proxies vouch for. */
-function forwardedAddress(request: IncomingMessage): string {
-  const field = request.headers['x-forwarded-for'];
-  const text = Array.isArray(field) ? field.join(',') : (field ?? '');
-  return text.split(',', 1)[0]?.trim() ?? '';
 }
 
 function httpStatus(error: TunnelError): number {

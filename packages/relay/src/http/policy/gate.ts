@@ -26,7 +26,7 @@ export interface GatePolicyOptions extends HostNames {
   readonly clock?: { now(): number };
   /**
    * Paths of the control host that are answered without TLS under any of its names:
-   * probes, and links over WebSocket (which carry an agent's token, as over gRPC).
+   * probes, and links over WebSocket (which the links room judges, as those over gRPC).
    */
   readonly plainPaths?: readonly string[];
   readonly log?: FaultLog;
