@@ -111,6 +111,18 @@ test('a link lost in the moment of opening means: no usable link', () => {
   assert.equal(routing.open('a', { target: TARGET, principal: PRINCIPAL }, HANDLER), undefined);
 });
 
+test('a link is chosen for a channel that is to be joined, until the agent is gone', () => {
+  const routing = memoryRouting({ maxWaiting: 1 });
+  assert.equal(routing.choose('a', 'interactive'), undefined);
+  const [busy, clean] = [link('busy', { bulk: true }), link('clean')];
+  routing.add('a', busy, HELLO);
+  routing.add('a', clean, HELLO);
+  assert.equal(routing.choose('a', 'interactive'), clean);
+  routing.remove('a', clean);
+  routing.remove('a', busy);
+  assert.equal(routing.choose('a', 'interactive'), undefined);
+});
+
 test('presence counts links and keeps the time of the first', () => {
   let now = 1000;
   const routing = memoryRouting({ maxWaiting: 1, now: () => now });

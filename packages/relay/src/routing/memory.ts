@@ -7,7 +7,7 @@ import {
   type OpenOptions,
 } from '@burrow/tunnel';
 import { chooseLink } from './choose-link.ts';
-import type { LinkRegistry, Presence, Router } from './router.ts';
+import type { LinkChooser, LinkRegistry, Presence, Router } from './router.ts';
 
 interface AgentEntry {
   readonly links: Link[];
@@ -19,7 +19,7 @@ interface Waiter {
   readonly resolve: () => void;
 }
 
-export interface MemoryRouting extends Router, LinkRegistry {
+export interface MemoryRouting extends Router, LinkChooser, LinkRegistry {
   /** Agents with at least one link. */
   agents(): IterableIterator<string>;
   links(): IterableIterator<Link>;
@@ -118,6 +118,10 @@ export function memoryRouting(options: MemoryRoutingOptions): MemoryRouting {
 
   return {
     open,
+    choose(agentId, traffic) {
+      const entry = entries.get(agentId);
+      return entry === undefined ? undefined : chooseLink(entry.links, traffic);
+    },
     waitFor,
     presence(agentId): Presence | undefined {
       const entry = entries.get(agentId);

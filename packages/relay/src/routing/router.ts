@@ -1,4 +1,11 @@
-import type { Channel, ChannelHandler, Link, OpenOptions, HelloInfo } from '@burrow/tunnel';
+import type {
+  Channel,
+  ChannelHandler,
+  HelloInfo,
+  Link,
+  OpenOptions,
+  Traffic,
+} from '@burrow/tunnel';
 
 /** What is known of an agent's links in this relay. */
 export interface Presence {
@@ -22,6 +29,12 @@ export interface Router {
   /** Resolves once a link of the agent is there; rejects with the signal's reason. */
   waitFor(agentId: string, signal: AbortSignal): Promise<void>;
   presence(agentId: string): Presence | undefined;
+}
+
+/** The same for channels that come in on one link and are joined with another. */
+export interface LinkChooser extends Pick<Router, 'waitFor' | 'presence'> {
+  /** The best link now for a channel of this kind; undefined: none is usable. */
+  choose(agentId: string, traffic: Traffic): Link | undefined;
 }
 
 /** What the links room tells routing. */

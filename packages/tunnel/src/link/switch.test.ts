@@ -7,7 +7,7 @@ import { TunnelError } from '../errors.ts';
 import { SWITCH_BUDGET_BYTES } from '../limits.ts';
 import { linkPair, Recorder } from '../testing/index.ts';
 import type { Channel, OpenOptions } from '../types.ts';
-import { joinChannel } from './switch.ts';
+import { joinChannel, type Joined } from './switch.ts';
 
 const OPTIONS: OpenOptions = {
   target: { kind: 'tcp', port: 22 },
@@ -31,11 +31,15 @@ async function relayed(joinLater = false) {
     },
   });
   const waiting: Channel[] = [];
+  const joined: Joined[] = [];
+  const ends: (TunnelError | undefined)[] = [];
   const clientSide = await linkPair({
     acceptor: {
       onChannel: (channel) => {
         if (joinLater) waiting.push(channel);
-        else joinChannel(channel, agentSide.acceptor);
+        else {
+          joined.push(joinChannel(channel, agentSide.acceptor, {}, (error) => ends.push(error)));
+        }
       },
       onClose: () => {},
     },
@@ -43,7 +47,7 @@ async function relayed(joinLater = false) {
   const near = new Recorder();
   const channel = clientSide.dialler.open(OPTIONS, near);
   near.channel = channel;
-  return { near, channel, far, waiting, client: clientSide, agent: agentSide };
+  return { near, channel, far, waiting, joined, ends, client: clientSide, agent: agentSide };
 }
 
 test('a switched channel carries bytes both ways, end to end, and closes in order', async () => {
@@ -129,4 +133,39 @@ test('a reset, and the loss of either link, reach the other side with their reas
   third.client.dialler.close(new TunnelError('link-lost', 'gone'));
   await third.far[0]!.until((r) => r.closed);
   assert.equal(third.agent.acceptor.stats.channels, 0);
+});
+
+test('the switch itself can cut a channel: both ends learn why, and it counts as ended', async () => {
+  const { near, far, joined, ends, agent, client } = await relayed();
+  await near.until((r) => r.opened);
+  joined[0]!.reset('revoked', 'The token was revoked.');
+  joined[0]!.reset('revoked', 'Twice is no fault.');
+  await near.until((r) => r.closed);
+  await far[0]!.until((r) => r.closed);
+  for (const end of [near, far[0]!]) {
+    assert.deepEqual(
+      [end.error?.code, end.error?.message, end.error?.remote],
+      ['revoked', 'The token was revoked.', true],
+    );
+  }
+  assert.ok(joined[0]!.closed);
+  assert.deepEqual(ends, []);
+  assert.equal(agent.acceptor.stats.channels + client.acceptor.stats.channels, 0);
+});
+
+test('the owner of the switch hears how each channel ended', async () => {
+  const inOrder = await relayed();
+  inOrder.channel.end();
+  await inOrder.far[0]?.until((r) => r.ended);
+  await inOrder.near.until((r) => r.opened);
+  inOrder.far[0]!.channel!.end();
+  await inOrder.near.until((r) => r.closed);
+  assert.deepEqual(inOrder.ends, [undefined]);
+
+  const cut = await relayed();
+  await cut.near.until((r) => r.opened);
+  cut.agent.dialler.close(new TunnelError('link-lost', 'gone'));
+  await cut.near.until((r) => r.closed);
+  assert.equal(cut.ends.length, 1);
+  assert.ok(cut.ends[0] instanceof TunnelError);
 });

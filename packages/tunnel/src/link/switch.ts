@@ -1,4 +1,5 @@
 import { TunnelError } from '../errors.ts';
+import type { ChannelErrorCode } from '../errors.ts';
 import { INITIAL_WINDOW_BYTES, SWITCH_BUDGET_BYTES } from '../limits.ts';
 import type { Channel, Link, OpenOptions } from '../types.ts';
 import type { Batch } from '../wire/encode.ts';
@@ -10,6 +11,13 @@ import { LinkCore } from './link.ts';
 import { SendQueue } from './send-queue.ts';
 import { TrafficMeter } from './traffic-meter.ts';
 
+/** Two legs of a channel that now belong to the switch. */
+export interface Joined {
+  readonly closed: boolean;
+  /** Ends both legs at once, telling both peers why. Idempotent; `onEnd` is not called. */
+  reset(code: ChannelErrorCode, reason: string): void;
+}
+
 /**
  * Joins a channel that came in on one link with a new one on another. Payloads
  * are passed on as they are; offsets and acknowledgements run end to end. The
@@ -17,14 +25,16 @@ import { TrafficMeter } from './traffic-meter.ts';
  * passing Credits is lowered to what has left plus that budget, never raised.
  *
  * `incoming` must not have a handler yet. What `instead` names goes onward in
- * place of what the opener said: it may say anything. Throws what `Link.open`
- * throws.
+ * place of what the opener said: it may say anything. `onEnd` is called once,
+ * without an error when both directions ended in order. Throws what `Link.open`
+ * throws; `incoming` is then as it was.
  */
 export function joinChannel(
   incoming: Channel,
   to: Link,
   instead: Pick<Partial<OpenOptions>, 'target' | 'principal' | 'metadata'> = {},
-): void {
+  onEnd?: (error?: TunnelError) => void,
+): Joined {
   if (!(incoming instanceof ChannelEnd) || !(to instanceof LinkCore)) {
     throw new TunnelError('internal', 'Only channels and links of this package can be joined.');
   }
@@ -32,8 +42,8 @@ export function joinChannel(
   const number = to.allocate();
   const near = new Leg(from, incoming.number, incoming.traffic);
   const far = new Leg(to, number, incoming.traffic);
-  near.join(far, incoming.sendLimit);
-  far.join(near, INITIAL_WINDOW_BYTES);
+  near.join(far, incoming.sendLimit, onEnd);
+  far.join(near, INITIAL_WINDOW_BYTES, onEnd);
   const early = incoming.takeEarly();
   const finished = incoming.finReceived;
   from.replace(near);
@@ -58,10 +68,11 @@ export function joinChannel(
     offset += chunk.length;
   }
   if (finished) near.onFin(offset);
+  return near;
 }
 
 /** One side of a switched channel. `send` is what goes out on its own link, arrived on the other's. */
-class Leg implements Endpoint {
+class Leg implements Endpoint, Joined {
   readonly number: number;
   readonly #host: LinkCore;
   readonly #queue = new SendQueue();
@@ -73,6 +84,7 @@ class Leg implements Endpoint {
   /** The limit this leg's peer was told. */
   #promised = INITIAL_WINDOW_BYTES;
   #done = false;
+  #onEnd: ((error?: TunnelError) => void) | undefined;
 
   constructor(host: LinkCore, number: number, traffic: ChannelEnd['traffic']) {
     this.#host = host;
@@ -80,9 +92,25 @@ class Leg implements Endpoint {
     this.#meter = new TrafficMeter(traffic);
   }
 
-  join(other: Leg, sendLimit: number): void {
+  join(other: Leg, sendLimit: number, onEnd: ((error?: TunnelError) => void) | undefined): void {
     this.#other = other;
     this.#send = new SendWindow(sendLimit);
+    this.#onEnd = onEnd;
+  }
+
+  get closed(): boolean {
+    return this.#done;
+  }
+
+  reset(code: ChannelErrorCode, reason: string): void {
+    if (this.#done) return;
+    const other = this.#other;
+    this.#close();
+    other.#close();
+    for (const leg of [this, other]) {
+      leg.#host.sendReset(leg, code, reason);
+      leg.#host.forget(leg);
+    }
   }
 
   /** The limit to tell this leg's peer now: what the far end allows, within the budget. */
@@ -197,6 +225,7 @@ class Leg implements Endpoint {
     other.#close();
     other.#host.sendReset(other, channelCode(error), error.message);
     other.#host.forget(other);
+    this.#onEnd?.(error);
   }
 
   #finish(): void {
@@ -205,6 +234,7 @@ class Leg implements Endpoint {
     other.#close();
     this.#host.forget(this);
     other.#host.forget(other);
+    this.#onEnd?.();
   }
 
   #close(): void {
