@@ -144,7 +144,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
         leaseMs: config.agents.leaseSeconds * 1000,
       },
       authenticate: (request) => authenticateRequest(auth, request),
-      tokens: auth.tokens,
+      credentials: auth,
       plugins: (parts) => [
         observeRoutes({
           readiness,
