@@ -12,6 +12,7 @@ const COMMANDS = {
   start: 'scripts/start.ts',
   test: 'scripts/test.ts',
   bench: 'bench/main.ts',
+  'build-agent': 'scripts/build-agent.mjs',
 };
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];

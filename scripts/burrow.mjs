@@ -2,12 +2,18 @@
 // `burrow …`: runs on whatever Node is installed, and hands over to the
 // project's own where that is too old.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NEEDED_MAJOR, projectNode, ROOT } from './lib/project-node.mjs';
 
 const args = process.argv.slice(2);
+
+if (!existsSync(join(ROOT, 'node_modules/commander'))) {
+  process.stderr.write(`burrow: its packages are missing. Run \`npm install\` in ${ROOT} first.\n`);
+  process.exit(1);
+}
 
 /** The relay is a room of its own that no other may import: so it is chosen here. */
 const [script, rest] =
