@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
+import { createAudit, type Audit } from './audit/audit.ts';
 import type { Auth } from './auth/auth.ts';
 import { createAuth } from './auth/auth.ts';
 import { authenticateRequest } from './auth/request-auth.ts';
@@ -19,7 +20,8 @@ import { createGateway } from './http/gateway.ts';
 import { createGatePolicy } from './http/policy/gate.ts';
 import { parseHost } from './http/policy/host.ts';
 import { grpcEndpoint, isGrpc } from './links/grpc-endpoint.ts';
-import { createLinks, type LinkOrigin } from './links/links.ts';
+import type { LinkOrigin } from './links/admission.ts';
+import { createLinks } from './links/links.ts';
 import { websocketEndpoint } from './links/websocket-endpoint.ts';
 import { clientOf, type Client } from './listen/forwarded.ts';
 import { createListener } from './listen/listener.ts';
@@ -49,6 +51,7 @@ export interface Relay {
   /** Absolute path of the data folder. */
   readonly dataDir: string;
   readonly auth: Auth;
+  readonly audit: Audit;
   readonly control: Control;
   readiness(): Readiness;
   /** Client connections and HTTP/2 requests that are being served. */
@@ -110,6 +113,13 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       databaseHealthy: () => database.healthy(),
       draining: () => state === 'draining',
     });
+    const audit = createAudit({
+      db: database.kysely,
+      logger,
+      retentionDays: config.audit.retentionDays,
+      onDropped: (count) => metrics.auditDropped(count),
+    });
+    teardown.add('audit', () => audit.stop());
     const readiness = (): Readiness => {
       const healthy = database.healthy();
       return {
@@ -145,6 +155,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       },
       authenticate: (request) => authenticateRequest(auth, request),
       credentials: auth,
+      audit,
       plugins: (parts) => [
         observeRoutes({
           readiness,
@@ -310,6 +321,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       },
       dataDir,
       auth,
+      audit,
       control,
       readiness,
       get busy() {

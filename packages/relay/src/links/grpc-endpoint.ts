@@ -9,7 +9,8 @@ import { CallError, GrpcCall } from './grpc-call.ts';
 import { grpcHealth } from './grpc-health.ts';
 import { grpcReflection } from './grpc-reflection.ts';
 import { GrpcStatus, refuseCall } from './grpc-status.ts';
-import type { LinkOrigin, Links, LinksLog } from './links.ts';
+import type { Admission, LinkOrigin } from './admission.ts';
+import type { LinksLog } from './links.ts';
 
 const FILES = [
   file_burrow_tunnel_v1_tunnel,
@@ -32,7 +33,7 @@ export function isGrpc(headers: IncomingHttpHeaders): boolean {
 }
 
 /** The gRPC services of the relay: links, health, reflection. */
-export function grpcEndpoint(links: Links, log: LinksLog): GrpcEndpoint {
+export function grpcEndpoint(admission: Admission, log: LinksLog): GrpcEndpoint {
   const health = grpcHealth(
     FILES.flatMap((file) => file.services.map((service) => service.typeName)),
   );
@@ -65,7 +66,7 @@ export function grpcEndpoint(links: Links, log: LinksLog): GrpcEndpoint {
     headers: IncomingHttpHeaders,
     from: LinkOrigin,
   ): Promise<void> {
-    const refusal = await links.admit({
+    const refusal = await admission.admit({
       ...from,
       transport: 'grpc',
       token: bearerToken(headers.authorization),

@@ -1,6 +1,5 @@
 import {
   TunnelError,
-  type AcceptedLink,
   type AcceptOptions,
   type HelloInfo,
   type Link,
@@ -9,6 +8,7 @@ import {
 } from '@burrow/tunnel';
 import type { AgentDirectory, AuthenticatedAgent } from '../control/directory.ts';
 import type { LinkRegistry } from '../routing/router.ts';
+import type { Admission, Incoming, Transport } from './admission.ts';
 import { AgentTable } from './agents.ts';
 
 export interface LinksOptions {
@@ -52,25 +52,8 @@ export interface LinksObserver {
   channelConnected(seconds: number): void;
 }
 
-export type Transport = 'grpc' | 'websocket';
-
-export interface LinkOrigin {
-  readonly remoteAddress: string;
-  /** The name that was dialled without TLS, over a network; undefined: nobody on the way can read the link. */
-  readonly plaintextHost: string | undefined;
-}
-
-/** Where a link comes from, and how to accept it: `acceptGrpc` or `acceptWebSocket` with its stream bound. */
-export interface Incoming extends LinkOrigin {
-  readonly transport: Transport;
-  readonly token: string | undefined;
-  readonly accept: (options: AcceptOptions) => Promise<AcceptedLink | undefined>;
-}
-
-export interface Links {
+export interface Links extends Admission {
   start(): void;
-  /** Admits one link. Resolves with the reason when it is refused before it was accepted; the caller tells the peer. */
-  admit(incoming: Incoming): Promise<TunnelError | undefined>;
   /** Refuses new links from now on; connected ones serve on. */
   refuseNew(): void;
   /** Refuses new links and asks agents to leave within `graceMs`: nothing new is opened on their links. Idempotent. */

@@ -5,16 +5,19 @@ import { CONNECT_PATH, trailersOf } from '@burrow/tunnel/grpc';
 import { acceptWebSocket, MAX_MESSAGE_BYTES, SUBPROTOCOL } from '@burrow/tunnel/websocket';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { bearerToken } from '../auth/bearer.ts';
-import type { LinkOrigin, Links } from './links.ts';
+import type { Admission, LinkOrigin } from './admission.ts';
 
 /** How long the handshake's answer may take to leave. ms */
 const UPGRADE_WITHIN_MS = 10_000;
 
+/** Takes the upgrades that are its own; others are left alone. Returns whether it took it. */
+export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean;
+
 export interface WebSocketEndpoint {
-  /** Takes upgrades of the link path; others are left alone. Returns whether it took it. */
-  handle(request: IncomingMessage, socket: Duplex, head: Buffer): boolean;
-  /** Listens to a server's upgrades and refuses every path but the link's. Returns what undoes it. */
-  attach(server: Server): () => void;
+  /** Takes upgrades of the link path. */
+  readonly handle: UpgradeHandler;
+  /** Listens to a server's upgrades and refuses those that neither this nor `others` takes. Returns what undoes it. */
+  attach(server: Server, ...others: readonly UpgradeHandler[]): () => void;
 }
 
 /**
@@ -22,7 +25,7 @@ export interface WebSocketEndpoint {
  * where a request comes from. The fields of that name are the gateway's own.
  */
 export function websocketEndpoint(
-  links: Links,
+  admission: Admission,
   originOf: (request: IncomingMessage) => LinkOrigin,
 ): WebSocketEndpoint {
   const server = new WebSocketServer({
@@ -45,7 +48,7 @@ export function websocketEndpoint(
       );
     }
     let upgraded = false;
-    const refusal = await links.admit({
+    const refusal = await admission.admit({
       ...originOf(request),
       transport: 'websocket',
       token: bearerToken(request.headers.authorization),
@@ -86,9 +89,9 @@ export function websocketEndpoint(
 
   return {
     handle,
-    attach(target) {
+    attach(target, ...others) {
       const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-        if (handle(request, socket, head)) return;
+        for (const take of [handle, ...others]) if (take(request, socket, head)) return;
         socket.on('error', () => {});
         socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
       };
