@@ -38,7 +38,7 @@ export class AttemptLimit {
    * through. Returns 0 when allowed, else the seconds to wait.
    */
   take(address: string): number {
-    const key = network(address);
+    const key = addressGroup(address);
     const now = this.#now();
     const bucket = this.#buckets.get(key) ?? { left: this.#attempts, at: now };
     this.#buckets.delete(key);
@@ -59,12 +59,13 @@ export class AttemptLimit {
 
   /** The attempt succeeded: it does not count. */
   giveBack(address: string): void {
-    const bucket = this.#buckets.get(network(address));
+    const bucket = this.#buckets.get(addressGroup(address));
     if (bucket !== undefined) bucket.left = Math.min(this.#attempts, bucket.left + 1);
   }
 }
 
-function network(address: string): string {
+/** What counts as one client: an IPv4 address, or the /64 of an IPv6 one, which is what one customer gets. */
+export function addressGroup(address: string): string {
   const plain = address.split('%', 1)[0] ?? address;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(plain);
   if (mapped?.[1] !== undefined) return mapped[1];

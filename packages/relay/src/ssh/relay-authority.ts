@@ -1,0 +1,233 @@
+import { mayOpen } from '../auth/may-open.ts';
+import type { Principal } from '../auth/principal.ts';
+import type { WorkspaceDirectory, WorkspaceRoute } from '../control/directory.ts';
+import type { Presence } from '../routing/router.ts';
+import type { Destination, Origin, Proof, Refused, SshAuthority } from './authority.ts';
+import type { SignIn, SignIns } from './sign-ins.ts';
+
+/** What the gateway needs of the other rooms. */
+export interface AuthorityDeps {
+  readonly now: () => number;
+  readonly directory: WorkspaceDirectory;
+  readonly presence: (agentId: string) => Presence | undefined;
+  /** Resolves once a link of the agent is there; rejects with the signal's reason. */
+  readonly waitFor: (agentId: string, signal: AbortSignal) => Promise<void>;
+  readonly agentWaitMs: number;
+  readonly keyOwner: (fingerprint: string) => Promise<Principal | undefined>;
+  readonly keyUsed: (fingerprint: string) => void;
+  readonly tokenOwner: (token: string) => Promise<Principal | undefined>;
+  readonly keysOf: (userId: string) => Promise<readonly string[]>;
+  readonly attempts: {
+    /** 0: go on; else seconds to wait. */
+    take(address: string): number;
+    giveBack(address: string): void;
+  };
+  readonly approvals: {
+    begin(origin: Origin): Promise<{ approval: string; url: string; userCode: string }>;
+    /** Undefined: denied, or too late. */
+    wait(approval: string): Promise<Principal | undefined>;
+  };
+  readonly certificate: (workspace: string, user: string, publicLine: string) => Promise<string>;
+  readonly workspacesOf: (
+    principal: Principal,
+  ) => Promise<readonly { readonly name: string; readonly state: string }[]>;
+  readonly audit: (event: SshEvent) => void;
+}
+
+export interface SshEvent {
+  readonly action:
+    | 'ssh.sign-in'
+    | 'ssh.sign-in-refused'
+    | 'ssh.session-opened'
+    | 'ssh.session-closed'
+    | 'ssh.session-cut';
+  readonly outcome: 'ok' | 'refused';
+  readonly userId?: string;
+  readonly username?: string;
+  readonly workspace?: string;
+  readonly address: string;
+  readonly detail: string;
+}
+
+/** The main thread's answers to the gateway. */
+export function relayAuthority(deps: AuthorityDeps, signIns: SignIns): SshAuthority {
+  const approved = new Map<string, Principal>();
+
+  function live(id: string): SignIn {
+    const found = signIns.get(id);
+    if (found === undefined) throw new Error('This sign-in has ended.');
+    return found;
+  }
+
+  async function route(signIn: SignIn, name: string): Promise<WorkspaceRoute | undefined> {
+    const found = await deps.directory.find(name);
+    return found !== undefined && mayOpen(signIn.principal, found) ? found : undefined;
+  }
+
+  return {
+    knowsKey: async (fingerprint) => (await deps.keyOwner(fingerprint)) !== undefined,
+
+    async signIn(proof, origin) {
+      // A signature cannot be guessed, and an agent offers many keys: only secrets count.
+      const counts = proof.kind === 'token';
+      if (counts) {
+        const wait = deps.attempts.take(origin.address);
+        if (wait > 0) return { retryAfterMs: wait * 1000 };
+      }
+      const principal = await ownerOf(deps, approved, proof);
+      if (principal === undefined) {
+        deps.audit({
+          action: 'ssh.sign-in-refused',
+          outcome: 'refused',
+          workspace: origin.asked,
+          address: origin.address,
+          detail: `unknown ${proof.kind}, ${origin.software}`,
+        });
+        return undefined;
+      }
+      if (counts) deps.attempts.giveBack(origin.address);
+      if (proof.kind === 'key') deps.keyUsed(proof.fingerprint);
+      if (proof.kind === 'approval') approved.delete(proof.approval);
+      const signIn = signIns.add(principal, proof, origin);
+      deps.audit({ ...factsOf(signIn), action: 'ssh.sign-in', outcome: 'ok', detail: by(proof) });
+      return { id: signIn.id, userId: principal.userId, username: principal.username };
+    },
+
+    async beginApproval(origin) {
+      if (deps.attempts.take(origin.address) > 0) return undefined;
+      return deps.approvals.begin(origin);
+    },
+
+    async awaitApproval(approval) {
+      const principal = await deps.approvals.wait(approval);
+      if (principal !== undefined) approved.set(approval, principal);
+      return principal !== undefined;
+    },
+
+    async find(id, workspace) {
+      const signIn = live(id);
+      const found = await route(signIn, workspace);
+      if (found === undefined) {
+        const refused = `There is no workspace "${printable(workspace)}" that ${signIn.principal.username} may open. "ssh burrow@…" lists yours.`;
+        deps.audit({
+          ...factsOf(signIn),
+          action: 'ssh.sign-in-refused',
+          outcome: 'refused',
+          detail: 'no such workspace, or not theirs',
+        });
+        return { refused };
+      }
+      return destination(deps, found);
+    },
+
+    keysOf: async (id) => deps.keysOf(live(id).principal.userId),
+
+    async certificate(id, workspace, publicLine) {
+      const found = await route(live(id), workspace);
+      const user = found && deps.presence(found.agentId)?.hello.sshUser;
+      if (user === undefined) throw new Error(`The agent of ${workspace} is gone.`);
+      return deps.certificate(workspace, user, publicLine);
+    },
+
+    workspacesOf: async (id) => deps.workspacesOf(live(id).principal),
+
+    async note(id, what, workspace) {
+      const signIn = live(id);
+      if (what === 'opened') signIn.workspace = workspace;
+      deps.audit({
+        ...factsOf(signIn),
+        action: 'ssh.session-opened',
+        outcome: 'ok',
+        workspace,
+        detail: what === 'jumped' ? 'end to end, through a jump' : 'through the gateway',
+      });
+    },
+
+    async turnedAway(origin, why) {
+      deps.audit({
+        action: 'ssh.sign-in-refused',
+        outcome: 'refused',
+        workspace: origin.asked,
+        address: origin.address,
+        detail: why,
+      });
+    },
+
+    async ended(id) {
+      const signIn = signIns.remove(id);
+      if (signIn === undefined) return;
+      deps.audit({
+        ...factsOf(signIn),
+        action: 'ssh.session-closed',
+        outcome: 'ok',
+        detail: `after ${Math.round((deps.now() - signIn.since) / 1000)} s`,
+      });
+    },
+  };
+}
+
+async function destination(
+  deps: AuthorityDeps,
+  found: WorkspaceRoute,
+): Promise<Destination | Refused> {
+  if (found.state === 'stopped' || found.state === 'failed') {
+    return {
+      refused: `The workspace ${found.name} is ${found.state}. Start it, then connect again.`,
+    };
+  }
+  if (deps.presence(found.agentId) === undefined) {
+    await deps.waitFor(found.agentId, AbortSignal.timeout(deps.agentWaitMs)).catch(() => undefined);
+  }
+  const hello = deps.presence(found.agentId)?.hello;
+  if (hello === undefined) {
+    const since = found.agentLastSeen;
+    const seen =
+      since === undefined
+        ? 'has never connected: start it where the workload is'
+        : `was last seen ${new Date(since).toISOString()}`;
+    return { refused: `The agent of ${found.name} is not connected; it ${seen}.` };
+  }
+  if (hello.sshServer === 'none' || hello.sshHostKey === '') {
+    return {
+      refused: `The agent of ${found.name} offers no SSH (BURROW_SSH=off, or an agent older than 0.2).`,
+    };
+  }
+  return {
+    workspaceId: found.id,
+    workspace: found.name,
+    server: hello.sshServer,
+    user: hello.sshUser,
+    hostKey: hello.sshHostKey,
+  };
+}
+
+/** Who the proof belongs to now. Also asked again while the connection lives. */
+export async function ownerOf(
+  deps: Pick<AuthorityDeps, 'keyOwner' | 'tokenOwner'>,
+  approved: ReadonlyMap<string, Principal>,
+  proof: Proof,
+): Promise<Principal | undefined> {
+  if (proof.kind === 'key') return deps.keyOwner(proof.fingerprint);
+  if (proof.kind === 'token') return deps.tokenOwner(proof.token);
+  return approved.get(proof.approval);
+}
+
+function factsOf(
+  signIn: SignIn,
+): Pick<SshEvent, 'userId' | 'username' | 'address'> & { workspace?: string } {
+  return {
+    userId: signIn.principal.userId,
+    username: signIn.principal.username,
+    workspace: signIn.workspace ?? signIn.origin.asked,
+    address: signIn.origin.address,
+  };
+}
+
+function by(proof: Proof): string {
+  return proof.kind === 'key' ? `key ${proof.fingerprint}` : proof.kind;
+}
+
+/** What a stranger typed, in a sentence on their own terminal. */
+function printable(text: string): string {
+  return text.slice(0, 64).replaceAll(/[^\x20-\x7e]/g, '?');
+}
