@@ -24,6 +24,9 @@ import { SlowReader } from './slow-reader.ts';
 
 const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
+/** Date is the app's own, or there is none: as over HTTP/1. Not among the options' types. */
+const NO_DATE = { sendDate: false };
+
 export class H2Request implements ResponseSink, FrontConnection {
   readonly rawChunks = false;
   readonly idle = false;
@@ -476,7 +479,8 @@ export class H2Request implements ResponseSink, FrontConnection {
     if (stream.destroyed || stream.headersSent) return;
     headers[':status'] = status;
     this.#guard(() => {
-      stream.respond(headers, { endStream, waitForTrailers: this.#withTrailers });
+      const options = { endStream, waitForTrailers: this.#withTrailers, ...NO_DATE };
+      stream.respond(headers, options);
       if (this.#withTrailers) {
         stream.once('wantTrailers', () => {
           if (!stream.destroyed)
