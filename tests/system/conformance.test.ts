@@ -1,18 +1,13 @@
 // Case by case: what an upstream answers when asked directly, and through the tunnel.
 import assert from 'node:assert/strict';
-import { connect } from 'node:net';
+import type { ClientHttp2Session } from 'node:http2';
 import { after, before, describe, test } from 'node:test';
 import { startBurrow, type Burrow } from '../harness/burrow.ts';
 import { CASES, type Case } from './support/conformance-cases.ts';
+import { dial, dialHttp2, dialPlain } from './support/dial.ts';
+import { exchange1, exchange2, type Asking, type Http2Response } from './support/exchange.ts';
 import { rawUpstream, type SeenRequest, type Upstream } from './support/raw-upstream.ts';
-import { ByteReader, readResponse, type Head, type RawResponse } from './support/raw-response.ts';
-
-let burrow: Burrow;
-before(async () => {
-  burrow = await startBurrow({ workspace: 'case' });
-  await burrow.startAgent('case');
-});
-after(() => burrow.stop());
+import type { Head, RawResponse } from './support/raw-response.ts';
 
 /** RFC 9110 7.6.1: each leg has its own; all others must arrive as they were sent. */
 const HOP_BY_HOP = new Set([
@@ -25,25 +20,6 @@ const HOP_BY_HOP = new Set([
 /** What the gateway adds to requests, or takes for itself. */
 const GATEWAY = /^(x-forwarded-[a-z]+|forwarded|via|x-real-ip|burrow-authorization)$/;
 
-async function exchange(port: number, each: Case, authority: string): Promise<RawResponse> {
-  const method = each.method ?? 'GET';
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });
-  try {
-    const lines = [
-      `${method} ${each.target ?? '/'} HTTP/1.1`,
-      `Host: ${authority}`,
-      ...(each.headers ?? []),
-      `Burrow-Authorization: Bearer ${burrow.token}`,
-    ];
-    socket.write(`${lines.join('\r\n')}\r\n\r\n${each.body ?? ''}`, 'latin1');
-    return await readResponse(new ByteReader(socket), method, (head) => {
-      if (head.status === 100) socket.write(each.bodyAfterContinue ?? '', 'latin1');
-    });
-  } finally {
-    socket.destroy();
-  }
-}
-
 function endToEnd(head: Head) {
   // The version is the leg's own; a chunked answer to a 1.0 upstream's close is the same body.
   return {
@@ -51,6 +27,16 @@ function endToEnd(head: Head) {
     reason: head.reason,
     headers: head.headers.filter(([name]) => !HOP_BY_HOP.has(name.toLowerCase())),
   };
+}
+
+/** As HTTP/2 can say it: names in lower case, no reason; the order counts within a name only. */
+function endToEnd2(head: Pick<Head, 'status' | 'headers'>) {
+  const values: Record<string, string[]> = {};
+  for (const [name, value] of head.headers) {
+    const lower = name.toLowerCase();
+    if (!HOP_BY_HOP.has(lower)) (values[lower] ??= []).push(value);
+  }
+  return { status: head.status, headers: values };
 }
 
 function asked(request: SeenRequest | undefined) {
@@ -66,6 +52,11 @@ function asked(request: SeenRequest | undefined) {
   };
 }
 
+function asked2(request: SeenRequest | undefined) {
+  const { line, headers } = asked(request);
+  return { line, headers: headers.map((each) => each.replace(/^[^:]+/, (n) => n.toLowerCase())) };
+}
+
 async function upstreamOf(each: Case): Promise<Upstream> {
   return rawUpstream((socket, request, rest) => {
     if (typeof each.answer === 'string') socket.write(each.answer, 'latin1');
@@ -74,20 +65,57 @@ async function upstreamOf(each: Case): Promise<Upstream> {
   });
 }
 
-describe('through the tunnel as directly', () => {
-  for (const each of CASES) {
-    test(each.name, async () => {
-      await using upstream = await upstreamOf(each);
-      const authority = new URL(burrow.appUrl('case', upstream.port)).host;
-      const direct = await exchange(upstream.port, each, authority);
-      const tunnelled = await exchange(burrow.port, each, authority);
-
-      assert.deepEqual(endToEnd(tunnelled), endToEnd(direct));
-      assert.equal(tunnelled.body.toString('latin1'), direct.body.toString('latin1'));
-      assert.deepEqual(tunnelled.trailers, direct.trailers);
-      assert.deepEqual(tunnelled.interim.map(endToEnd), direct.interim.map(endToEnd));
-      assert.equal(upstream.seen.length, 2, 'the upstream was asked once through the tunnel');
-      assert.deepEqual(asked(upstream.seen[1]), asked(upstream.seen[0]));
+for (const tls of [false, true]) {
+  describe(`through the tunnel as directly, ${tls ? 'over TLS' : 'on *.localhost'}`, () => {
+    let burrow: Burrow;
+    let session: ClientHttp2Session;
+    before(async () => {
+      burrow = await startBurrow({ workspace: 'case', tls });
+      await burrow.startAgent('case');
+      session = dialHttp2(burrow, new URL(burrow.appUrl('case')).host);
     });
-  }
-});
+    after(async () => {
+      session.destroy();
+      await burrow.stop();
+    });
+    const asking = (upstream: Upstream): Asking => ({
+      authority: new URL(burrow.appUrl('case', upstream.port)).host,
+      token: burrow.token,
+    });
+
+    for (const each of CASES) {
+      test(each.name, async () => {
+        await using upstream = await upstreamOf(each);
+        const as = asking(upstream);
+        const direct: RawResponse = await exchange1(dialPlain(upstream.port), each, as);
+        const tunnelled = await exchange1(dial(burrow, as.authority), each, as);
+
+        assert.deepEqual(endToEnd(tunnelled), endToEnd(direct));
+        assert.equal(tunnelled.body.toString('latin1'), direct.body.toString('latin1'));
+        assert.deepEqual(tunnelled.trailers, direct.trailers);
+        assert.deepEqual(tunnelled.interim.map(endToEnd), direct.interim.map(endToEnd));
+        assert.equal(upstream.seen.length, 2, 'the upstream was asked once through the tunnel');
+        assert.deepEqual(asked(upstream.seen[1]), asked(upstream.seen[0]));
+      });
+
+      // Without TLS no browser speaks it.
+      if (!tls || each.http1Only === true) continue;
+      test(`HTTP/2: ${each.name}`, async () => {
+        await using upstream = await upstreamOf(each);
+        const as = asking(upstream);
+        const direct: RawResponse = await exchange1(dialPlain(upstream.port), each, as);
+        const tunnelled: Http2Response = await exchange2(session, each, as);
+
+        assert.deepEqual(endToEnd2(tunnelled), endToEnd2(direct));
+        assert.equal(tunnelled.body.toString('latin1'), direct.body.toString('latin1'));
+        assert.deepEqual(
+          tunnelled.trailers,
+          direct.trailers.map(([name, value]) => [name.toLowerCase(), value]),
+        );
+        assert.deepEqual(tunnelled.interim.map(endToEnd2), direct.interim.map(endToEnd2));
+        assert.equal(upstream.seen.length, 2, 'the upstream was asked once through the tunnel');
+        assert.deepEqual(asked2(upstream.seen[1]), asked2(upstream.seen[0]));
+      });
+    }
+  });
+}

@@ -15,6 +15,8 @@ export interface Case {
   readonly bodyAfterContinue?: string;
   /** Latin1 bytes; or does its own writing. */
   readonly answer: string | ((socket: Socket, request: SeenRequest, rest: Buffer) => void);
+  /** It is about what HTTP/2 says in another way. */
+  readonly http1Only?: boolean;
   /** Ends the connection after the answer. */
   readonly closes?: boolean;
 }
@@ -226,6 +228,7 @@ const requests: readonly Case[] = [
   },
   {
     name: 'POST in chunks with a trailer',
+    http1Only: true,
     method: 'POST',
     headers: ['Transfer-Encoding: chunked', 'Trailer: X-Sum'],
     body: '5\r\nhello\r\n0\r\nX-Sum: 12\r\n\r\n',
