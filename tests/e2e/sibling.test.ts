@@ -31,6 +31,15 @@ async function attack(editor: string): Promise<Record<string, string>> {
   };
 }
 
+/** Runs in the attacking page: cookies for all hosts of the domain. */
+function plant(domain: string): void {
+  for (const name of ['planted', '__Secure-burrow_nonce', '__Host-burrow_nonce']) {
+    for (const path of ['/', '/.burrow/']) {
+      document.cookie = `${name}=x; Domain=${domain}; Path=${path}; Secure`;
+    }
+  }
+}
+
 test("on one TLS domain, another workspace's page cannot reach the editor", async () => {
   let unsafe = 0;
   const upgrades: string[] = [];
@@ -85,6 +94,15 @@ test("on one TLS domain, another workspace's page cannot reach the editor", asyn
         get: 'refused',
         blindGet: 'opaque ',
       });
+      await page.evaluate(plant, burrow.domain);
+      const names = (await person.cookies(burrow.appUrl('editor'))).map(({ name }) => name);
+      assert.ok(names.includes('planted'), 'cookies of a sibling do reach the editor');
+      assert.deepEqual(
+        names.filter((name) => /burrow_nonce/.test(name)),
+        ['__Secure-burrow_nonce'],
+        'but the name that counts cannot be planted',
+      );
+
       const app = burrow.appUrl('editor', portOf(victim));
       const onApp = await page.evaluate(attack, app);
       assert.equal(onApp['webSocket'], 'refused');

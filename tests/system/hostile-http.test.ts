@@ -1,26 +1,10 @@
 // Request smuggling and other bad requests, through the whole stack: refused, and never seen by an app.
 import assert from 'node:assert/strict';
-import { connect } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { startBurrow, type Burrow } from '../harness/burrow.ts';
+import { dial } from './support/dial.ts';
 import { rawUpstream, type Upstream } from './support/raw-upstream.ts';
 import { ByteReader, readResponse } from './support/raw-response.ts';
-
-let burrow: Burrow;
-let app: Upstream;
-let host: string;
-before(async () => {
-  app = await rawUpstream((socket) =>
-    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'),
-  );
-  burrow = await startBurrow({ workspace: 'prey' });
-  await burrow.startAgent('prey');
-  ({ host } = new URL(burrow.appUrl('prey', app.port)));
-});
-after(async () => {
-  await burrow.stop();
-  await app[Symbol.asyncDispose]();
-});
 
 const SMUGGLED = 'GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n';
 
@@ -81,56 +65,83 @@ const CASES: readonly (readonly [name: string, request: string])[] = [
   ['CONNECT', `CONNECT 127.0.0.1:22 HTTP/1.1\r\nHOST\r\nAUTH\r\n\r\n`],
 ];
 
-describe('refused with an error of the client’s, and the connection ends', () => {
-  for (const [name, request] of CASES) {
-    test(name, { timeout: 10_000 }, async (t) => {
-      const socket = connect({ port: burrow.port, host: '127.0.0.1', allowHalfOpen: true });
-      t.after(() => socket.destroy());
-      const reader = new ByteReader(socket);
-      socket.write(
-        request
-          .replace('HOST', `Host: ${host}`)
-          .replace('AUTH', `Burrow-Authorization: Bearer ${burrow.token}`),
-        'latin1',
+for (const tls of [false, true]) {
+  const scheme = tls ? 'https' : 'http';
+  describe(tls ? 'over TLS on *.burrow.test' : 'on *.localhost', () => {
+    let burrow: Burrow;
+    let app: Upstream;
+    let host: string;
+    before(async () => {
+      app = await rawUpstream((socket) =>
+        socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'),
       );
-      const response = await readResponse(reader, 'GET');
-      assert.ok(
-        (response.status >= 400 && response.status < 500) ||
-          response.status === 501 ||
-          response.status === 505,
-        `answered ${response.status}`,
-      );
-      assert.ok(!response.body.includes(burrow.token), 'the error page repeats no credentials');
-      // Nothing behind a bad request is taken for another one.
-      assert.equal((await reader.rest()).length, 0);
-      const lines = app.seen.map((seen) => seen.line);
-      assert.ok(!lines.some((line) => line.includes('smuggled')), lines.join('; '));
+      burrow = await startBurrow({ workspace: 'prey', tls });
+      await burrow.startAgent('prey');
+      ({ host } = new URL(burrow.appUrl('prey', app.port)));
     });
-  }
-});
+    after(async () => {
+      await burrow.stop();
+      await app[Symbol.asyncDispose]();
+    });
 
-test('forged forwarding headers never reach the app', async () => {
-  const forged = {
-    'x-forwarded-host': 'evil.example',
-    'x-forwarded-proto': 'https',
-    'x-forwarded-for': '6.6.6.6',
-    forwarded: 'for=6.6.6.6;host=evil.example',
-  };
-  const answer = await burrow.send(burrow.appUrl('prey', app.port), { headers: forged });
-  assert.equal(answer.status, 200);
-  const seen = app.seen.at(-1)?.headers.join('\n') ?? '';
-  assert.ok(!/evil|6\.6\.6\.6|burrow_pat/.test(seen), seen);
-  assert.ok(seen.toLowerCase().includes(`x-forwarded-host: ${host}`), seen);
-});
+    // Refused with an error of the client’s, and the connection ends.
+    for (const [name, request] of CASES) {
+      test(name, { timeout: 10_000 }, async (t) => {
+        const socket = dial(burrow, host);
+        t.after(() => socket.destroy());
+        const reader = new ByteReader(socket);
+        socket.write(
+          request
+            .replace('HOST', `Host: ${host}`)
+            .replace('AUTH', `Burrow-Authorization: Bearer ${burrow.token}`),
+          'latin1',
+        );
+        const response = await readResponse(reader, 'GET');
+        assert.ok(
+          (response.status >= 400 && response.status < 500) ||
+            response.status === 501 ||
+            response.status === 505,
+          `answered ${response.status}`,
+        );
+        assert.ok(!response.body.includes(burrow.token), 'the error page repeats no credentials');
+        // Nothing behind a bad request is taken for another one.
+        assert.equal((await reader.rest()).length, 0);
+        const lines = app.seen.map((seen) => seen.line);
+        assert.ok(!lines.some((line) => line.includes('smuggled')), lines.join('; '));
+      });
+    }
 
-test('host names that name nobody, ports that are none', async () => {
-  for (const [name, status] of [
-    ['nobody.example.com', [421]],
-    [`no-such.${burrow.domain}`, [404]],
-    [`0-prey.${burrow.domain}`, [400, 404, 421]],
-    [`65536-prey.${burrow.domain}`, [400, 404, 421]],
-  ] as const) {
-    const answer = await burrow.send(`http://${name}:${burrow.port}/`);
-    assert.ok((status as readonly number[]).includes(answer.status), `${name}: ${answer.status}`);
-  }
-});
+    test('forged forwarding headers never reach the app', async () => {
+      const forged = {
+        'x-forwarded-host': 'evil.example',
+        'x-forwarded-proto': 'gopher',
+        'x-forwarded-for': '6.6.6.6',
+        forwarded: 'for=6.6.6.6;host=evil.example',
+      };
+      const answer = await burrow.send(burrow.appUrl('prey', app.port), { headers: forged });
+      assert.equal(answer.status, 200);
+      const seen = app.seen.at(-1)?.headers.join('\n') ?? '';
+      assert.ok(!/evil|6\.6\.6\.6|gopher|burrow_pat/.test(seen), seen);
+      assert.ok(seen.toLowerCase().includes(`x-forwarded-proto: ${scheme}\n`), seen);
+      assert.ok(seen.toLowerCase().includes(`x-forwarded-host: ${host}`), seen);
+    });
+
+    test('host names that name nobody, ports that are none', async () => {
+      for (const [name, status] of [
+        ['nobody.example.com', [421]],
+        [`no-such.${burrow.domain}`, [404]],
+        [`0-prey.${burrow.domain}`, [400, 404, 421]],
+        [`65536-prey.${burrow.domain}`, [400, 404, 421]],
+      ] as const) {
+        // Under TLS the certificate is asked for a good name: only Host counts.
+        const answer = await burrow.send(burrow.url, {
+          headers: { host: `${name}:${burrow.port}` },
+        });
+        assert.ok(
+          (status as readonly number[]).includes(answer.status),
+          `${name}: ${answer.status}`,
+        );
+      }
+    });
+  });
+}
