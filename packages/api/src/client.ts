@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { ApiError, parseJson } from './api-error.ts';
+import { auditEventListSchema, type AuditEventList, type AuditQueryInput } from './audit.ts';
 import { portSchema, type Port, type PortSettingsInput } from './port.ts';
 import { sshKeyListSchema, sshKeySchema, type CreateSshKeyInput, type SshKey } from './ssh-key.ts';
 import {
@@ -64,6 +65,8 @@ export interface Client {
     addKey(input: CreateSshKeyInput, options?: CallOptions): Promise<SshKey>;
     removeKey(id: string, options?: CallOptions): Promise<void>;
   };
+  /** For administrators. Newest first; pass `next` as `cursor` for older ones. */
+  auditEvents(query?: AuditQueryInput, options?: CallOptions): Promise<AuditEventList>;
 }
 
 export function createClient(options: ClientOptions): Client {
@@ -97,6 +100,11 @@ export function createClient(options: ClientOptions): Client {
       key: (id, o) => call('GET', key(id), sshKeySchema, undefined, o),
       addKey: (input, o) => call('POST', '/user/keys', sshKeySchema, input, o),
       removeKey: (id, o) => call('DELETE', key(id), undefined, undefined, o),
+    },
+    auditEvents: (query = {}, o) => {
+      const wanted = Object.entries(query).filter(([, value]) => value !== undefined);
+      const search = new URLSearchParams(wanted.map(([name, value]) => [name, String(value)]));
+      return call('GET', `/audit-events?${search.toString()}`, auditEventListSchema, undefined, o);
     },
   };
 }

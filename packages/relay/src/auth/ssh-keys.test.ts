@@ -136,16 +136,17 @@ for (const [what, key, says] of [
 
 test('the last use is kept to the minute', async () => {
   const { auth, olive, clock } = await setUp();
-  const { id } = await auth.keys.add(olive.userId, { title: 'x', key: newKey().line });
+  const { line, fingerprint } = newKey();
+  const { id } = await auth.keys.add(olive.userId, { title: 'x', key: line });
   const lastUse = async () => (await auth.keys.find(id, olive.userId))?.lastUsedAt;
   assert.equal(await lastUse(), undefined);
-  await auth.keys.used(id);
+  await auth.keys.used(fingerprint);
   const first = clock.now();
   clock.advance(AUTH_LIMITS.keyUseMs - 1);
-  await auth.keys.used(id);
+  await auth.keys.used(fingerprint);
   assert.equal(await lastUse(), first);
   clock.advance(1);
-  await auth.keys.used(id);
+  await auth.keys.used(fingerprint);
   assert.equal(await lastUse(), clock.now());
 });
 

@@ -150,6 +150,10 @@ const metrics = z
     message: 'set token or tokenFile, not both',
   });
 
+const audit = z.strictObject({
+  retentionDays: count(1, 3_650).default(90).describe('How long audit events are kept, in days.'),
+});
+
 const drain = z.strictObject({
   graceMs: milliseconds(0, 3_600_000)
     .default(10_000)
@@ -187,6 +191,7 @@ export const configSchema = z.strictObject({
   gateway: gateway.prefault({}),
   log: log.prefault({}),
   metrics: metrics.prefault({}),
+  audit: audit.prefault({}),
   drain: drain.prefault({}),
 });
 

@@ -9,7 +9,7 @@ function clientOf(t: TestControl, token: string): Client {
   const over = async (url: string, init: RequestInit): Promise<Response> => {
     const answer = await t.control.app.inject({
       method: init.method as 'GET',
-      url: new URL(url).pathname,
+      url: url.slice(new URL(url).origin.length),
       headers: init.headers as Record<string, string>,
       ...(init.body ? { payload: init.body as string } : {}),
     });
@@ -57,6 +57,10 @@ describe('the published client', () => {
     assert.deepEqual(await client.user.key(key.id), key);
     await client.user.removeKey(key.id);
     assert.deepEqual(await client.user.keys(), []);
+    assert.deepEqual(await clientOf(t, 'root').auditEvents({ action: 'key.added', limit: 10 }), {
+      events: [],
+      next: null,
+    });
     await assert.rejects(clientOf(t, 'nobody').user.show(), { code: 'unauthenticated' });
   });
 });

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import type { Audit } from '../audit/audit.ts';
 import type { Tables } from '../db/tables.ts';
 import type { Driver } from '../drivers/driver.ts';
 import type { Presence } from '../routing/router.ts';
@@ -44,5 +45,6 @@ export interface ControlContext {
   readonly revocations: Revocations;
   readonly workloads: LocalWorkloads;
   readonly presence: (agentId: string) => Presence | undefined;
+  readonly audit: Pick<Audit, 'record'>;
   readonly logger: ControlLogger;
 }

@@ -1,5 +1,6 @@
 import type { Workspace } from '@burrow/api';
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
+import type { Audit } from '../audit/audit.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Database } from '../db/database.ts';
 import type { Driver } from '../drivers/driver.ts';
@@ -32,6 +33,7 @@ export interface ControlOptions {
   /** Who sends a request to the control host. */
   readonly authenticate: Authenticate;
   readonly credentials: Credentials;
+  readonly audit: Pick<Audit, 'record'>;
   /** More routes of the control host: signing in, the dashboard. */
   readonly plugins?: (parts: ControlParts) => readonly FastifyPluginAsync[];
   /** What this relay's links know of an agent. */
@@ -86,6 +88,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     revocations,
     workloads,
     presence,
+    audit: options.audit,
     logger,
   };
   const parts: ControlParts = {

@@ -1,4 +1,5 @@
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
+import type { Actor } from '../audit/event.ts';
 import type { Principal } from '../auth/principal.ts';
 import { RelayError } from '../errors.ts';
 
@@ -7,7 +8,7 @@ export type Authenticate = (
   request: FastifyRequest,
 ) => Principal | undefined | Promise<Principal | undefined>;
 
-const principals = new WeakMap<FastifyRequest, Principal>();
+const principals = new WeakMap<FastifyRequest, Actor>();
 
 /** Refuses whoever is not signed in, before the body is read. */
 export function requirePrincipal(authenticate: Authenticate): onRequestAsyncHookHandler {
@@ -20,12 +21,12 @@ export function requirePrincipal(authenticate: Authenticate): onRequestAsyncHook
         { blame: 'client' },
       );
     }
-    principals.set(request, principal);
+    principals.set(request, { ...principal, address: request.ip });
   };
 }
 
 /** Only for routes behind `requirePrincipal`. */
-export function principalOf(request: FastifyRequest): Principal {
+export function principalOf(request: FastifyRequest): Actor {
   const principal = principals.get(request);
   if (!principal) throw new Error('this route is not behind requirePrincipal');
   return principal;

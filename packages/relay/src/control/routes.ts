@@ -15,11 +15,12 @@ import type { FastifyPluginAsync } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { Auth } from '../auth/auth.ts';
+import { addAuditRoutes } from './audit/routes.ts';
 import type { ControlContext } from './context.ts';
 import { principalOf, requirePrincipal, type Authenticate } from './require-principal.ts';
 import { answer, identified, named, nothing, security } from './route-parts.ts';
 import { createToken } from './user/create-token.ts';
-import { addKeyRoutes } from './user/key-routes.ts';
+import { addKeyRoutes } from './user/keys/routes.ts';
 import { listTokens } from './user/list-tokens.ts';
 import { revokeToken } from './user/revoke-token.ts';
 import { createWorkspace } from './workspaces/create.ts';
@@ -55,7 +56,8 @@ export function apiRoutes(
     app.addHook('onSend', async (_request, reply) => {
       reply.header('cache-control', 'no-store');
     });
-    addKeyRoutes(app, keys);
+    addKeyRoutes(app, context, keys);
+    addAuditRoutes(app, context);
 
     app.post(
       '/workspaces',
@@ -202,7 +204,7 @@ export function apiRoutes(
       },
       async (request, reply) => {
         const made = await createToken(
-          { tokens, clock: context.clock },
+          { tokens, clock: context.clock, audit: context.audit },
           principalOf(request),
           request.body,
         );
@@ -220,7 +222,11 @@ export function apiRoutes(
         },
       },
       async (request, reply) => {
-        await revokeToken(tokens, principalOf(request), request.params.id);
+        await revokeToken(
+          { tokens, audit: context.audit },
+          principalOf(request),
+          request.params.id,
+        );
         return reply.code(204).send(null);
       },
     );

@@ -1,4 +1,5 @@
 import { createAuth } from '../auth/auth.ts';
+import type { AuditEvent } from '../audit/event.ts';
 import type { Principal } from '../auth/principal.ts';
 import { openDatabase, type Database } from '../db/database.ts';
 import type { Driver, DriverStart, DriverStarted, DriverWorkspace } from '../drivers/driver.ts';
@@ -22,6 +23,8 @@ export interface TestControl extends AsyncDisposable {
   /** What the links are made to report. */
   readonly presence: Map<string, Presence>;
   readonly logged: string[];
+  /** What was recorded for the audit. */
+  readonly audited: AuditEvent[];
   /** Calls the API as somebody. */
   call(
     as: Principal | undefined,
@@ -59,6 +62,7 @@ export async function testControl(options: TestControlOptions = {}): Promise<Tes
   const local = new FakeDriver();
   const presence = new Map<string, Presence>();
   const logged: string[] = [];
+  const audited: AuditEvent[] = [];
   const log = (fields: object, message: string): void => {
     logged.push(`${message} ${JSON.stringify(fields)} ${(fields as { err?: Error }).err ?? ''}`);
   };
@@ -70,6 +74,7 @@ export async function testControl(options: TestControlOptions = {}): Promise<Tes
     authenticate: (request) =>
       people.find((each) => request.headers.authorization === `Bearer ${each.username}`),
     credentials: auth,
+    audit: { record: (event) => audited.push(event) },
     presence: (agentId) => presence.get(agentId),
     logger: { info: log, warn: log, error: log },
     ...options,
@@ -84,6 +89,7 @@ export async function testControl(options: TestControlOptions = {}): Promise<Tes
     root: people[2],
     presence,
     logged,
+    audited,
     async call(as, method, path, body) {
       const response = await control.app.inject({
         method,

@@ -396,6 +396,7 @@ describe('the app', () => {
     assert.equal(status, 200);
     assert.match(body.openapi, /^3\./);
     assert.deepEqual(Object.keys(body.paths).sort(), [
+      '/api/v1/audit-events',
       '/api/v1/user',
       '/api/v1/user/keys',
       '/api/v1/user/keys/{id}',

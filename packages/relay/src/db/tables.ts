@@ -1,5 +1,6 @@
+import type { AuditTables } from '../audit/tables.ts';
 import type { AuthTables } from '../auth/tables.ts';
 import type { ControlTables } from '../control/tables.ts';
 
 /** Every table of the relay's database. */
-export interface Tables extends ControlTables, AuthTables {}
+export interface Tables extends ControlTables, AuthTables, AuditTables {}

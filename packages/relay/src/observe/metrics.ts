@@ -20,6 +20,7 @@ export interface RelayMetrics {
   /** An agent has connected a channel to its target. From `Open` to `Opened`. */
   channelConnected(seconds: number): void;
   connectionRefused(why: string): void;
+  auditDropped(count: number): void;
   /** One request through the gateway. `outcome` is one of a fixed few. */
   request(outcome: string): void;
   /** From the whole request head to the response head: tunnel, link and app together. */
@@ -124,6 +125,10 @@ export function createMetrics(sources: MetricSources): RelayMetrics {
     'Connections closed before a request.',
     ['why'],
   );
+  const auditDropped = counter(
+    'burrow_audit_dropped_total',
+    'Audit events that could not be written and were lost.',
+  );
   const requests = counter(
     'burrow_http_requests_total',
     'Requests through the gateway, by outcome.',
@@ -156,6 +161,7 @@ export function createMetrics(sources: MetricSources): RelayMetrics {
     channelOpened: () => channelsOpened.inc(),
     channelConnected: (seconds) => opening.observe(seconds),
     connectionRefused: (why) => connectionsRefused.inc({ why }),
+    auditDropped: (count) => auditDropped.inc(count),
     request: (outcome) => requests.inc({ outcome }),
     answered: (seconds) => latency.observe(seconds),
   };

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { AgentEnvironment, CreatedWorkspace, CreateWorkspace } from '@burrow/api';
+import { by, type Actor } from '../../audit/event.ts';
 import type { Principal } from '../../auth/principal.ts';
 import { isUniqueViolation } from '../../db/sql-error.ts';
 import { RelayError } from '../../errors.ts';
@@ -21,19 +22,26 @@ const NAME_ATTEMPTS = 20;
  */
 export async function createWorkspace(
   context: ControlContext,
-  principal: Principal,
+  actor: Actor,
   input: CreateWorkspace,
 ): Promise<CreatedWorkspace> {
-  const { db, config, cache, workloads } = context;
-  await check(context, principal, input);
+  const { db, config, cache, workloads, audit } = context;
+  await check(context, actor, input);
   const token = newAgentToken();
   for (let attempt = 1; ; attempt += 1) {
     const name = input.name ?? generateName();
     try {
-      const id = await insert(context, principal, input, name, token);
+      const id = await insert(context, actor, input, name, token);
       cache.drop(name);
+      audit.record({
+        action: 'workspace.created',
+        outcome: 'ok',
+        ...by(actor),
+        workspace: name,
+        detail: `driver ${input.driver}`,
+      });
       if (input.driver === 'local') workloads.start({ id, name, agentToken: token });
-      const view = viewWorkspace(context, await findWorkspace(db, principal, name));
+      const view = viewWorkspace(context, await findWorkspace(db, actor, name));
       if (input.driver === 'local') return view;
       return { ...view, environment: agentEnvironment(config.agentUrl ?? config.publicUrl, token) };
     } catch (error) {

@@ -1,5 +1,5 @@
 import type { AgentToken } from '@burrow/api';
-import type { Principal } from '../../auth/principal.ts';
+import { by, type Actor } from '../../audit/event.ts';
 import { RelayError } from '../../errors.ts';
 import type { ControlContext } from '../context.ts';
 import { replaceAgentToken } from './replace-agent-token.ts';
@@ -9,10 +9,10 @@ import { findWorkspace } from './rows.ts';
 /** A new token for the agent of an external workspace; the old one and its links end at once. */
 export async function rotateAgentToken(
   context: ControlContext,
-  principal: Principal,
+  actor: Actor,
   name: string,
 ): Promise<AgentToken> {
-  const row = await findWorkspace(context.db, principal, name);
+  const row = await findWorkspace(context.db, actor, name);
   if (row.driver !== 'external') {
     throw new RelayError(
       'conflict',
@@ -21,6 +21,12 @@ export async function rotateAgentToken(
     );
   }
   const token = await replaceAgentToken(context, row.id);
+  context.audit.record({
+    action: 'workspace.agent-token-replaced',
+    outcome: 'ok',
+    ...by(actor),
+    workspace: name,
+  });
   return {
     environment: agentEnvironment(context.config.agentUrl ?? context.config.publicUrl, token),
   };

@@ -1,4 +1,4 @@
-import type { Principal } from '../../auth/principal.ts';
+import { by, type Actor } from '../../audit/event.ts';
 import type { ControlContext } from '../context.ts';
 import { findWorkspace, unknownWorkspace } from './rows.ts';
 
@@ -8,11 +8,11 @@ import { findWorkspace, unknownWorkspace } from './rows.ts';
  */
 export async function terminateWorkspace(
   context: ControlContext,
-  principal: Principal,
+  actor: Actor,
   name: string,
 ): Promise<void> {
-  const { db, clock, cache, revocations, workloads } = context;
-  const { id } = await findWorkspace(db, principal, name);
+  const { db, clock, cache, revocations, workloads, audit } = context;
+  const { id } = await findWorkspace(db, actor, name);
   const revocation = await db.transaction().execute(async (trx) => {
     const ended = await trx
       .updateTable('workspaces')
@@ -40,5 +40,6 @@ export async function terminateWorkspace(
   });
   cache.drop(name);
   revocations.announce(revocation);
+  audit.record({ action: 'workspace.terminated', outcome: 'ok', ...by(actor), workspace: name });
   await workloads.stop(id);
 }

@@ -1,13 +1,15 @@
 import { createSshKeySchema, sshKeyListSchema, sshKeySchema } from '@burrow/api';
-import type { SshKeys } from '../../auth/ssh-keys.ts';
-import { answer, identified, nothing, security, type ApiApp } from '../route-parts.ts';
-import { principalOf } from '../require-principal.ts';
-import { addKey } from './keys/add.ts';
-import { listKeys } from './keys/list.ts';
-import { removeKey } from './keys/remove.ts';
-import { showKey } from './keys/show.ts';
+import type { SshKeys } from '../../../auth/ssh-keys.ts';
+import { answer, identified, nothing, security, type ApiApp } from '../../route-parts.ts';
+import type { ControlContext } from '../../context.ts';
+import { principalOf } from '../../require-principal.ts';
+import { addKey } from './add.ts';
+import { listKeys } from './list.ts';
+import { removeKey } from './remove.ts';
+import { showKey } from './show.ts';
 
-export function addKeyRoutes(app: ApiApp, keys: SshKeys): void {
+export function addKeyRoutes(app: ApiApp, context: ControlContext, keys: SshKeys): void {
+  const room = { keys, audit: context.audit };
   app.get(
     '/user/keys',
     {
@@ -26,7 +28,7 @@ export function addKeyRoutes(app: ApiApp, keys: SshKeys): void {
       },
     },
     async (request, reply) => {
-      const added = await addKey(keys, principalOf(request), request.body);
+      const added = await addKey(room, principalOf(request), request.body);
       return reply.code(201).header('location', `/api/v1/user/keys/${added.id}`).send(added);
     },
   );
@@ -53,7 +55,7 @@ export function addKeyRoutes(app: ApiApp, keys: SshKeys): void {
       },
     },
     async (request, reply) => {
-      await removeKey(keys, principalOf(request), request.params.id);
+      await removeKey(room, principalOf(request), request.params.id);
       return reply.code(204).send(null);
     },
   );
