@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
+import type { IncomingHttpHeaders } from 'node:http';
 import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -8,6 +9,7 @@ import type { Auth } from './auth/auth.ts';
 import { createAuth } from './auth/auth.ts';
 import { authenticateRequest } from './auth/request-auth.ts';
 import { authRoutes } from './auth/routes.ts';
+import { createClients } from './clients/index.ts';
 import { addressSet } from './config/address-range.ts';
 import type { Config } from './config/schema.ts';
 import { createControl, type Control } from './control/control.ts';
@@ -20,7 +22,7 @@ import { createGateway } from './http/gateway.ts';
 import { createGatePolicy } from './http/policy/gate.ts';
 import { parseHost } from './http/policy/host.ts';
 import { grpcEndpoint, isGrpc } from './links/grpc-endpoint.ts';
-import type { LinkOrigin } from './links/admission.ts';
+import { admissionByToken, type LinkOrigin } from './links/admission.ts';
 import { createLinks } from './links/links.ts';
 import { websocketEndpoint } from './links/websocket-endpoint.ts';
 import { clientOf, type Client } from './listen/forwarded.ts';
@@ -182,14 +184,15 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     const controlServer = inProcessServer(control.app);
     teardown.add('control connections', () => controlServer.close());
 
+    const self = {
+      relayId: hostname(),
+      relayIncarnation: randomBytes(16).toString('hex'),
+      software: `burrow-relay/${VERSION}`,
+    };
     const links = createLinks({
       directory: control.agents,
       registry: routing,
-      relay: {
-        relayId: hostname(),
-        relayIncarnation: randomBytes(16).toString('hex'),
-        software: `burrow-relay/${VERSION}`,
-      },
+      relay: self,
       limits: {
         ...config.agents,
         authenticateWithinMs: AUTHENTICATE_WITHIN_MS,
@@ -198,7 +201,22 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       log: logger,
       observer: metrics,
     });
-    const grpc = grpcEndpoint(links, logger);
+    const clients = createClients({
+      tokens: auth.tokens,
+      directory: control.workspaces,
+      router: routing,
+      keysOf: (person) => auth.keys.fingerprintsOf(person.userId),
+      relay: self,
+      settings: {
+        ...config.agents,
+        authenticateWithinMs: AUTHENTICATE_WITHIN_MS,
+        waitForAgentMs: config.gateway.agentWaitMs,
+      },
+      log: logger,
+      addressOf: ({ headers }) => forwardedHops(headers)[0] ?? '',
+    });
+    const admission = admissionByToken({ agents: links, people: clients });
+    const grpc = grpcEndpoint(admission, logger);
     /** `peer`: the other end of the connection; when it is the very address that was dialled, all stays on this machine. */
     const linkOrigin = (authority: string, client: Client, peer: string): LinkOrigin => {
       const { loopback, name } = parseHost(authority.toLowerCase(), client.secure, hosts);
@@ -208,16 +226,15 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
         plaintextHost: covered ? undefined : name,
       };
     };
-    const websockets = websocketEndpoint(links, ({ headers }) => {
-      // From the client to the peer of our socket: hops that trusted proxies vouch for.
-      const hops = (oneLine(headers['x-forwarded-for']) ?? '').split(',').map((hop) => hop.trim());
+    const websockets = websocketEndpoint(admission, ({ headers }) => {
+      const hops = forwardedHops(headers);
       const client = {
         remoteAddress: hops[0] ?? '',
         secure: headers['x-forwarded-proto'] === 'https',
       };
       return linkOrigin(headers.host ?? '', client, hops.at(-1) ?? '');
     });
-    const detachWebSockets = websockets.attach(control.app.server);
+    const detachWebSockets = websockets.attach(control.app.server, clients.handleUpgrade);
 
     const router: Router = {
       open(agentId, options, handler) {
@@ -268,6 +285,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     });
     teardown.add('port', () => listener.close());
     teardown.add('links', () => links.stop());
+    teardown.add('clients', () => clients.stop());
     teardown.add('gRPC', () => grpc.stop());
     teardown.add('WebSocket endpoint', () => detachWebSockets());
     teardown.add('gateway', () => gateway.close());
@@ -289,7 +307,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       if (started) {
         logger.info({ graceMs, busy: gateway.connections }, 'relay drains');
         listener.drain();
-        await gateway.drain(graceMs);
+        await Promise.all([gateway.drain(graceMs), clients.drain(graceMs)]);
       }
       await teardown.run();
       logger.info({}, 'relay stopped');
@@ -340,6 +358,11 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
 
 function namesIn(...urls: readonly (string | undefined)[]): string[] {
   return urls.flatMap((url) => (url === undefined ? [] : [new URL(url).hostname]));
+}
+
+/** From the client to the peer of our socket: the gateway lists hops that trusted proxies vouch for. */
+function forwardedHops(headers: IncomingHttpHeaders): string[] {
+  return (oneLine(headers['x-forwarded-for']) ?? '').split(',').map((hop) => hop.trim());
 }
 
 function oneLine(field: string | string[] | undefined): string | undefined {

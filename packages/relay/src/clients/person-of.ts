@@ -1,0 +1,42 @@
+import { TunnelError } from '@burrow/tunnel';
+import type { AccessTokens } from '../auth/tokens.ts';
+import type { Principal } from '../auth/principal.ts';
+
+/** Who is behind a personal access token. Rejects with TunnelError, in bounded time. */
+export async function personOf(
+  token: string | undefined,
+  tokens: Pick<AccessTokens, 'verify'>,
+  withinMs: number,
+): Promise<Principal> {
+  if (token === undefined) {
+    throw new TunnelError(
+      'token-malformed',
+      'No personal access token came with this: send “Authorization: Bearer burrow_pat_…”.',
+    );
+  }
+  let late: NodeJS.Timeout | undefined;
+  try {
+    const person = await Promise.race([
+      tokens.verify(token),
+      new Promise<never>((_, reject) => {
+        late = setTimeout(
+          () =>
+            reject(
+              new TunnelError(
+                'unavailable',
+                'The relay took too long to check the token; try again shortly.',
+              ),
+            ),
+          withinMs,
+        );
+      }),
+    ]);
+    if (person !== undefined) return person;
+  } finally {
+    clearTimeout(late);
+  }
+  throw new TunnelError(
+    'token-unknown',
+    'The access token is malformed, unknown, expired or revoked. Make a new one and sign in again.',
+  );
+}
