@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { loadOrCreateHostKey } from './host-key.ts';
+import { generateHostKey, loadOrCreateHostKey, parseHostKey } from './host-key.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'burrow-host-key-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -25,4 +25,11 @@ test('a file that holds something else is kept and named as such', async () => {
   const file = join(folder, 'other');
   writeFileSync(file, 'not a key');
   await assert.rejects(loadOrCreateHostKey(file), /no unencrypted private key/);
+});
+
+test('every generated key can be read again', () => {
+  for (let i = 0; i < 1_000; i++) {
+    const made = generateHostKey();
+    assert.deepEqual(parseHostKey(made.privateKey), made);
+  }
 });
