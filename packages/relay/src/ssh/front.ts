@@ -91,7 +91,7 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
   ): void {
     const { software } = info.header.versions;
     const socket = (connection as unknown as { _sock: Socket })._sock;
-    const { release, silent } = meeting.get(socket) ?? { release() {}, silent: undefined };
+    const { release, silent } = meeting.get(socket) ?? { release: () => {}, silent: undefined };
     const gone = new AbortController();
     let workload: WorkloadConnection | undefined;
     let bridged = false;

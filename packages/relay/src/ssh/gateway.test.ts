@@ -1,4 +1,4 @@
-// The gateway with OpenSSH's own client; the workload's server is a stand-in (see testing.ts).
+// The gateway with OpenSSH's own client; the workload's server is a stand-in (see testing/).
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { generateHostKey } from '@burrow/ssh';
-import { ANN, baseOptions, run, startGateway, TOKEN } from './testing.ts';
+import { ANN, baseOptions, run, startGateway, TOKEN } from './testing/gateway.ts';
 
 test('a command runs in the workload: output, errors, input, exit code, signal', async () => {
   await using it = await startGateway();

@@ -10,10 +10,10 @@ import { acceptPort } from '@burrow/tunnel/message-port';
 import { channelToDuplex } from '@burrow/tunnel/node';
 import { TEST_HELLO, TEST_WELCOME } from '@burrow/tunnel/testing';
 import ssh2 from 'ssh2';
-import type { Principal } from '../auth/principal.ts';
-import type { WorkspaceRoute } from '../control/directory.ts';
-import { createSshGateway, type SshGateway } from './gateway.ts';
-import type { AuthorityDeps, SshEvent } from './relay-authority.ts';
+import type { Principal } from '../../auth/principal.ts';
+import type { WorkspaceRoute } from '../../control/directory.ts';
+import { createSshGateway, type SshGateway } from '../gateway.ts';
+import type { AuthorityDeps, SshEvent } from '../relay-authority.ts';
 
 export const ANN: Principal = { userId: 'u-ann', username: 'ann', admin: false };
 export const TOKEN = 'burrow_pat_good';
