@@ -5,6 +5,7 @@ import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createAudit, type Audit } from './audit/audit.ts';
+import { approvalRoutes } from './auth/approval-routes.ts';
 import type { Auth } from './auth/auth.ts';
 import { createAuth } from './auth/auth.ts';
 import { authenticateRequest } from './auth/request-auth.ts';
@@ -170,6 +171,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
           domain: config.domain,
           workspaceOfHost: (authority, secure) => {
             const host = parseHost(authority, secure, hosts);
+        approvalRoutes({ auth, audit }),
             // A session is for exactly the authority that browsers send: no default port, say.
             if (host.authority !== authority || host.place.kind !== 'app') return undefined;
             return host.place.workspace;

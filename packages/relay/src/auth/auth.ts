@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import { createApprovals, type Approvals } from './approvals.ts';
 import { AttemptLimit } from './attempts.ts';
 import { Expiries } from './expiries.ts';
 import { AUTH_LIMITS } from './limits.ts';
@@ -21,6 +22,7 @@ export interface Auth {
   readonly users: Users;
   readonly tokens: AccessTokens;
   readonly keys: SshKeys;
+  readonly approvals: Approvals;
   readonly sessions: Sessions;
   readonly signInLinks: SignInLinks;
   readonly handOver: HandOver;
@@ -47,10 +49,12 @@ export function createAuth(options: AuthOptions): Auth {
   const expiries = new Expiries(AUTH_LIMITS.cacheEntries);
   const sessions = createSessions(db, now, changed);
   const codes = createSignInCodes(db, now);
+  const approvals = createApprovals(db, now);
 
   async function sweep(): Promise<void> {
     sweptAt = now();
     await db.deleteFrom('sign_in_codes').where('expires_at', '<=', sweptAt).execute();
+    await db.deleteFrom('ssh_approvals').where('expires_at', '<=', sweptAt).execute();
     await db
       .deleteFrom('sessions')
       .where('expires_at', '<=', sweptAt)
@@ -67,6 +71,13 @@ export function createAuth(options: AuthOptions): Auth {
     users: createUsers(db, now),
     tokens: createAccessTokens(db, now, expiries, changed),
     keys: createSshKeys(db, now, expiries, changed),
+    approvals: {
+      ...approvals,
+      async create(asked) {
+        await sweepNowAndThen();
+        return approvals.create(asked);
+      },
+    },
     sessions,
     signInLinks: {
       async create(link) {

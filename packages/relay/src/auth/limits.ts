@@ -21,6 +21,12 @@ export const AUTH_LIMITS = Object.freeze({
   sshKeys: 50,
   /** A key's last use is written at most this often. */
   keyUseMs: 60_000,
+  /** Time to open a link, sign in and say yes; ssh itself waits as long (LoginGraceTime of sshd). */
+  approvalMs: 120_000,
+  /** How often the database is asked whether another relay's page was used. */
+  approvalPollMs: 1_000,
+  /** Sign-ins that may wait for an approval at once, in all. */
+  approvals: 1_000,
   /** Longest path (bytes) on an app host that signing in leads back to; else it leads to `/`. */
   appReturnPath: 2048,
   /** Longest on the control host: it may hold one of an app host, with every byte percent-encoded. */

@@ -53,10 +53,23 @@ export interface SshKeyRow {
   readonly last_used_at: number | null;
 }
 
+export interface SshApprovalRow {
+  readonly code_hash: string;
+  readonly user_code: string;
+  readonly address: string;
+  readonly workspace: string | null;
+  readonly created_at: number;
+  readonly expires_at: number;
+  /** Null until somebody, `user_id`, has decided. */
+  readonly decision: 'approved' | 'denied' | null;
+  readonly user_id: string | null;
+}
+
 export interface AuthTables {
   readonly users: UserRow;
   readonly access_tokens: AccessTokenRow;
   readonly sessions: SessionRow;
   readonly sign_in_codes: SignInCodeRow;
   readonly ssh_keys: SshKeyRow;
+  readonly ssh_approvals: SshApprovalRow;
 }

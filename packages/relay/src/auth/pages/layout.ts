@@ -19,7 +19,12 @@ h2{font-size:1rem;margin:1.5rem 0 .4rem}
 p{margin:0 0 .8rem}p:last-child{margin-bottom:0}
 .soft{color:var(--soft)}.small{font-size:.875rem}
 .who{display:inline-block;font-size:.78rem;font-weight:600;padding:.1rem .6rem;border:1px solid var(--line);border-radius:99px;color:var(--soft);margin-bottom:.8rem}
+.compare{font:700 1.9rem/1.2 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;letter-spacing:.12em;text-align:center;background:var(--code);border:1px solid var(--line);border-radius:10px;padding:.9rem;margin:1rem 0}
 .note{border-left:3px solid var(--bad);padding:.1rem 0 .1rem .8rem;margin:0 0 1rem}
+.note.warn{border-color:var(--wait)}
+.choice{display:flex;gap:.75rem;flex-wrap:wrap;margin:1.2rem 0 0}
+.choice button{flex:1 1 8rem}
+button.second{background:none;color:inherit;border-color:var(--line)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.3rem 1rem;margin:1.4rem 0 0;padding-top:1rem;border-top:1px solid var(--line);font-size:.85rem}
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:.86em}

@@ -3,6 +3,7 @@ import { workspaces } from './0001-workspaces.ts';
 import { auth } from './0002-auth.ts';
 import { sshKeys } from './0003-ssh-keys.ts';
 import { audit } from './0004-audit.ts';
+import { approvals } from './0005-approvals.ts';
 
 /** Every migration, oldest first. A static list: nothing is read from disk at run time. */
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -10,4 +11,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0002-auth': auth,
   '0003-ssh-keys': sshKeys,
   '0004-audit': audit,
+  '0005-approvals': approvals,
 };
