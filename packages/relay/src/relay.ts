@@ -165,13 +165,13 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
           registry: config.metrics.enabled ? metrics.registry : undefined,
           metricsToken: metricsToken(config),
         }),
+        approvalRoutes({ auth, audit }),
         authRoutes({
           auth,
           directory: parts.workspaces,
           domain: config.domain,
           workspaceOfHost: (authority, secure) => {
             const host = parseHost(authority, secure, hosts);
-        approvalRoutes({ auth, audit }),
             // A session is for exactly the authority that browsers send: no default port, say.
             if (host.authority !== authority || host.place.kind !== 'app') return undefined;
             return host.place.workspace;
