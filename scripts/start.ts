@@ -7,6 +7,7 @@ import { localDriver } from '../packages/relay/src/drivers/local.ts';
 import { createRelay, type Relay } from '../packages/relay/src/relay.ts';
 import { installEditor } from './install-editor.mjs';
 import { ensureAgentBundle } from './lib/agent-bundle.ts';
+import { freePortOr } from './lib/free-port-or.ts';
 import { onStarterGone } from './lib/lifeline.ts';
 import { portOwner } from './lib/listening-sockets.ts';
 import { step } from './lib/progress.mjs';
@@ -14,6 +15,8 @@ import { HELP, parseStartArguments, type StartArguments } from './start/argument
 import { readyBlock, writeReadyFile, type Ready } from './start/ready.ts';
 import { workspaceAnswers } from './start/workspace-answers.ts';
 
+/** As other SSH servers without root have it. */
+const DEFAULT_SSH_PORT = 2222;
 const TOKEN_NAME = 'npm start';
 const WORKSPACE_START_MS = 60_000;
 /** For requests under way when Ctrl-C comes; an open editor reconnects later anyway. */
@@ -30,7 +33,11 @@ async function start(args: StartArguments): Promise<void> {
   const { config } = loadConfig({
     // Only what must be seen disturbs the block below; a variable may ask for more.
     env: { BURROW_RELAY_LOG__LEVEL: 'warn', ...process.env },
-    flags: { dataDir: args.dataDir, 'listen.port': args.port },
+    flags: {
+      dataDir: args.dataDir,
+      'listen.port': args.port,
+      'ssh.port': args.sshPort ?? (await freePortOr(DEFAULT_SSH_PORT)),
+    },
   });
   const agent = await ensureAgentBundle();
   const drivers =
@@ -65,6 +72,7 @@ async function start(args: StartArguments): Promise<void> {
     token,
     domain: config.domain,
     workspace,
+    ssh: relay.ssh ?? { host: '', port: 0, hostKey: '' },
   };
   if (args.readyFile !== undefined) await writeReadyFile(args.readyFile, ready);
   const colours = process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '';

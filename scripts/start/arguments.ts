@@ -4,6 +4,8 @@ import { ROOT } from '../lib/project-node.mjs';
 
 export interface StartArguments {
   readonly port: number;
+  /** Undefined: 2222, or any free one when that is taken. */
+  readonly sshPort: number | undefined;
   readonly dataDir: string;
   readonly readyFile: string | undefined;
   /** Undefined: the relay alone. */
@@ -15,8 +17,10 @@ export const HELP = `npm start [-- OPTIONS]
 Starts a relay and a workspace with a real VS Code in it.
 
   --port P          Port of the relay (default 8080).
+  --ssh-port P      Port of the SSH gateway (default 2222, or any free one when that is taken).
   --data-dir D      Where database and workspaces are kept (default .burrow/data).
-  --ready-file F    Once ready, write JSON there: {url, api, token, domain, workspace}.
+  --ready-file F    Once ready, write JSON there: {url, api, token, domain, workspace,
+                    ssh}.
   --workspace NAME  Name of the workspace (default demo).
   --no-workspace    The relay alone.
   --help            Show this.
@@ -31,6 +35,7 @@ export function parseStartArguments(args: readonly string[]): StartArguments | u
     allowPositionals: false,
     options: {
       port: { type: 'string', default: '8080' },
+      'ssh-port': { type: 'string' },
       'data-dir': { type: 'string', default: join(ROOT, '.burrow/data') },
       'ready-file': { type: 'string' },
       workspace: { type: 'string', default: 'demo' },
@@ -39,17 +44,21 @@ export function parseStartArguments(args: readonly string[]): StartArguments | u
     },
   });
   if (values.help) return undefined;
-  const port = Number(values.port);
-  if (!/^\d+$/.test(values.port) || port > 65_535) {
-    throw new Error(
-      `--port must be a number from 0 (any free one) to 65535, not "${values.port}".`,
-    );
-  }
   const readyFile = values['ready-file'];
   return {
-    port,
+    port: portOf('--port', values.port),
+    sshPort:
+      values['ssh-port'] === undefined ? undefined : portOf('--ssh-port', values['ssh-port']),
     dataDir: resolve(values['data-dir']),
     readyFile: readyFile === undefined ? undefined : resolve(readyFile),
     workspace: values['no-workspace'] ? undefined : values.workspace,
   };
+}
+
+function portOf(flag: string, text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535) {
+    throw new Error(`${flag} must be a number from 0 (any free one) to 65535, not "${text}".`);
+  }
+  return port;
 }

@@ -9,6 +9,8 @@ export interface Ready {
   readonly token: string;
   readonly domain: string;
   readonly workspace: { readonly name: string; readonly url: string } | null;
+  /** The SSH gateway; `hostKey` as in known_hosts. */
+  readonly ssh: { readonly host: string; readonly port: number; readonly hostKey: string };
 }
 
 /** In one step and for the owner alone: whoever sees the file sees all of it. */
@@ -32,6 +34,9 @@ export function readyBlock(ready: Ready, colours: boolean): string {
     colours ? `\u001b[${code}m${text}\u001b[0m` : text;
   const rows: [string, string][] = [['Open', paint('1;36', ready.url)]];
   if (ready.workspace !== null) rows.push(['Workspace', ready.workspace.url]);
+  if (ready.workspace !== null) {
+    rows.push(['SSH', `ssh -p ${ready.ssh.port} ${ready.workspace.name}@${ready.ssh.host}`]);
+  }
   rows.push(['API', ready.api], ['Token', ready.token]);
   const lines = rows.map(([name, value]) => `  ${paint('2', `${name}:`.padEnd(11))} ${value}`);
   return [

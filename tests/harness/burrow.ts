@@ -83,6 +83,8 @@ export async function startBurrow(options: BurrowOptions = {}): Promise<Burrow> 
       ...(certificate === undefined ? {} : { tls: certificate }),
       ...options.config?.listen,
     },
+    // A thread of its own, and few tests need it.
+    ssh: { enabled: false, port: 0, ...options.config?.ssh },
     log: { level: process.env['BURROW_TEST_LOG'] ?? 'silent', ...options.config?.log },
   });
   const drivers: Driver[] = [];

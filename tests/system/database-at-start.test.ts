@@ -16,7 +16,12 @@ function folder(t: TestContext): string {
 }
 
 const configOf = (dataDir: string) =>
-  configSchema.parse({ dataDir, listen: { port: 0 }, log: { level: 'silent' } });
+  configSchema.parse({
+    dataDir,
+    listen: { port: 0 },
+    ssh: { enabled: false },
+    log: { level: 'silent' },
+  });
 
 test(
   'a locked database: says who holds it back, and works once it is free',

@@ -38,7 +38,7 @@ async function boot(t: TestContext, flags: Record<string, unknown> = {}): Promis
   const dataDir = mkdtempSync(join(tmpdir(), 'burrow-relay-'));
   const lines: string[] = [];
   const { config } = loadConfig({
-    flags: { dataDir, 'listen.port': 0, 'drain.graceMs': 0, ...flags },
+    flags: { dataDir, 'listen.port': 0, 'ssh.enabled': false, 'drain.graceMs': 0, ...flags },
   });
   const relay = await createRelay(config, {
     logger: createLogger({
@@ -204,7 +204,7 @@ test('a start that fails leaves nothing behind', async (t) => {
   const dataDir = mkdtempSync(join(tmpdir(), 'burrow-relay-'));
   t.after(() => rmSync(dataDir, { recursive: true, force: true }));
   const { config } = loadConfig({
-    flags: { dataDir, 'listen.port': first.port, 'log.level': 'silent' },
+    flags: { dataDir, 'listen.port': first.port, 'ssh.enabled': false, 'log.level': 'silent' },
   });
   const second = await createRelay(config);
   await assert.rejects(second.start(), /another process uses this port/);

@@ -35,6 +35,7 @@ import { memoryRouting } from './routing/memory.ts';
 import type { Router } from './routing/router.ts';
 import { Teardown } from './teardown.ts';
 import { publicUrlOf } from './public-url.ts';
+import { composeSsh } from './relay-ssh.ts';
 import { VERSION } from './version.ts';
 
 export interface RelayOverrides {
@@ -51,6 +52,10 @@ export interface Relay {
   /** How people reach this relay. With port 0 in the configuration: only after `start`. */
   readonly url: URL;
   readonly port: number;
+  /** The SSH gateway's port and first host key (`ssh-ed25519 AAAA…`). Undefined: it is off. */
+  readonly ssh:
+    | { readonly host: string; readonly port: number; readonly hostKey: string }
+    | undefined;
   /** Absolute path of the data folder. */
   readonly dataDir: string;
   readonly auth: Auth;
@@ -103,6 +108,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     teardown.add('database', () => database.close());
 
     let port = config.listen.port;
+    let sshPort = config.ssh.port;
     const trusted = addressSet(config.listen.trustedProxies);
     const auth = createAuth({ db: database.kysely });
     const routing = memoryRouting({ maxWaiting: config.gateway.maxWaiting });
@@ -217,6 +223,19 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       log: logger,
       addressOf: ({ headers }) => forwardedHops(headers)[0] ?? '',
     });
+    const ssh = config.ssh.enabled
+      ? await composeSsh({
+          config,
+          dataDir,
+          auth,
+          audit,
+          control,
+          router: routing,
+          clients,
+          publicUrl: () => publicUrlOf(config, port),
+          logger,
+        })
+      : undefined;
     const admission = admissionByToken({ agents: links, people: clients });
     const grpc = grpcEndpoint(admission, logger);
     /** `peer`: the other end of the connection; when it is the very address that was dialled, all stays on this machine. */
@@ -288,6 +307,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     teardown.add('port', () => listener.close());
     teardown.add('links', () => links.stop());
     teardown.add('clients', () => clients.stop());
+    teardown.add('SSH gateway', () => ssh?.gateway.stop());
     teardown.add('gRPC', () => grpc.stop());
     teardown.add('WebSocket endpoint', () => detachWebSockets());
     teardown.add('gateway', () => gateway.close());
@@ -306,6 +326,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       grpc.setServing(false);
       listener.stopAccepting();
       links.refuseNew();
+      await ssh?.gateway.stopAccepting();
       if (started) {
         logger.info({ graceMs, busy: gateway.connections }, 'relay drains');
         listener.drain();
@@ -322,6 +343,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
           port = await listener.start();
           await control.start();
           links.start();
+          sshPort = (await ssh?.gateway.start()) ?? 0;
           state = 'ready';
           listener.open();
         } catch (error) {
@@ -338,6 +360,11 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       },
       get port() {
         return port;
+      },
+      get ssh() {
+        if (ssh === undefined) return undefined;
+        const host = publicUrlOf(config, port).hostname;
+        return { host, port: sshPort, hostKey: ssh.hostKey };
       },
       dataDir,
       auth,

@@ -114,6 +114,25 @@ export function noticedWithinMs(times: { pingAfterMs: number; pongWithinMs: numb
   return times.pingAfterMs + times.pongWithinMs + 2 * LIVENESS_GRAIN_MS;
 }
 
+const ssh = z.strictObject({
+  enabled: z
+    .boolean()
+    .default(true)
+    .describe('Serve `ssh <workspace>@relay` on a port of its own.'),
+  host: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Address that the SSH gateway listens on. Default: listen.host.'),
+  port: count(0, 65_535).default(2_222).describe('Port of the SSH gateway; 0 takes any free one.'),
+  hostKeyFiles: z
+    .array(z.string().min(1))
+    .default([])
+    .describe(
+      'Private host keys in OpenSSH’s form. Default: `ssh_host_ed25519_key` in the data folder, made at the first start. Every relay of a cluster needs the same.',
+    ),
+});
+
 const gateway = z.strictObject({
   agentWaitMs: milliseconds(0, 120_000)
     .default(10_000)
@@ -189,6 +208,7 @@ export const configSchema = z.strictObject({
   listen: listen.prefault({}),
   agents: agents.prefault({}),
   gateway: gateway.prefault({}),
+  ssh: ssh.prefault({}),
   log: log.prefault({}),
   metrics: metrics.prefault({}),
   audit: audit.prefault({}),

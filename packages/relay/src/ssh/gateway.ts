@@ -10,7 +10,9 @@ import { relayAuthority, type AuthorityDeps } from './relay-authority.ts';
 import { SENTENCES } from './sentences.ts';
 import { SignIns } from './sign-ins.ts';
 
-export interface SshGatewayOptions extends FrontOptions {
+export interface SshGatewayOptions extends Omit<FrontOptions, 'keysUrl'> {
+  /** Where people add keys. Asked at the start: the port may be known late. */
+  readonly keysUrl: () => string;
   readonly deps: AuthorityDeps;
   /** Accepts the gateway's link, on which it opens channels for those whom it has let in. */
   readonly admitLink: (port: MessagePort) => void;
@@ -35,7 +37,7 @@ export interface SshGateway {
  * own; this side answers its questions and takes away what was revoked.
  */
 export function createSshGateway(options: SshGatewayOptions): SshGateway {
-  const { deps, admitLink, log, ...front } = options;
+  const { deps, admitLink, log, keysUrl, ...front } = options;
   const signIns = new SignIns(deps.now);
   let worker: Worker | undefined;
   let thread: SshGatewayThread | undefined;
@@ -47,7 +49,11 @@ export function createSshGateway(options: SshGatewayOptions): SshGateway {
     const calls = new MessageChannel();
     const link = new MessageChannel();
     worker = new Worker(new URL('worker.ts', import.meta.url), {
-      workerData: { options: { ...front }, calls: calls.port2, link: link.port2 },
+      workerData: {
+        options: { ...front, keysUrl: keysUrl() },
+        calls: calls.port2,
+        link: link.port2,
+      },
       transferList: [calls.port2, link.port2],
     });
     admitLink(link.port1);

@@ -163,7 +163,7 @@ export async function startGateway(over: Partial<AuthorityDeps> = {}): Promise<T
     port: 0,
     hostKeys: [hostKey.privateKey],
     software: 'Burrow_test',
-    keysUrl: 'https://burrow.test/',
+    keysUrl: () => 'https://burrow.test/',
     deps,
     admitLink: (port: MessagePort) =>
       void acceptPort(port, {

@@ -1,0 +1,104 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadOrCreateHostKey, parseHostKey, type HostKey } from '@burrow/ssh';
+import type { Audit } from './audit/audit.ts';
+import { approvalUrl } from './auth/approval-routes.ts';
+import type { Auth } from './auth/auth.ts';
+import type { Clients } from './clients/index.ts';
+import type { Config } from './config/schema.ts';
+import type { Control } from './control/control.ts';
+import { RelayError } from './errors.ts';
+import type { RelayLogger } from './observe/logger.ts';
+import type { Router } from './routing/router.ts';
+import { createSshGateway, type SshGateway } from './ssh/gateway.ts';
+import { VERSION } from './version.ts';
+
+export interface RelaySshDeps {
+  readonly config: Config;
+  readonly dataDir: string;
+  readonly auth: Auth;
+  readonly audit: Audit;
+  readonly control: Control;
+  readonly router: Pick<Router, 'presence' | 'waitFor'>;
+  readonly clients: Clients;
+  /** How people reach the control host; its port may be known late. */
+  readonly publicUrl: () => URL;
+  readonly logger: RelayLogger['logger'];
+}
+
+export interface RelaySsh {
+  readonly gateway: SshGateway;
+  /** What clients should see: `ssh-ed25519 AAAA…` of the first key. */
+  readonly hostKey: string;
+}
+
+/** Part of the composition root: joins the SSH gateway with the rooms that it asks. */
+export async function composeSsh(deps: RelaySshDeps): Promise<RelaySsh> {
+  const { config, auth, audit, control, router, clients, logger } = deps;
+  const keys = await hostKeys(config.ssh.hostKeyFiles, deps.dataDir);
+  const gateway = createSshGateway({
+    host: config.ssh.host ?? config.listen.host,
+    port: config.ssh.port,
+    hostKeys: keys.map((key) => key.privateKey),
+    software: `Burrow_${VERSION}`,
+    keysUrl: () => new URL('/', deps.publicUrl()).href,
+    admitLink: (port) => clients.admitInternal(port),
+    log: logger,
+    deps: {
+      now: Date.now,
+      directory: control.workspaces,
+      presence: (agentId) => router.presence(agentId),
+      waitFor: (agentId, signal) => router.waitFor(agentId, signal),
+      agentWaitMs: config.gateway.agentWaitMs,
+      keyOwner: async (fingerprint) => (await auth.keys.findByFingerprint(fingerprint))?.principal,
+      keyUsed: (fingerprint) => void markUsed(fingerprint),
+      tokenOwner: async (token) => auth.tokens.verify(token),
+      keysOf: (userId) => auth.keys.fingerprintsOf(userId),
+      attempts: auth.attempts,
+      approvals: {
+        async begin({ address, asked }) {
+          const { code, userCode } = await auth.approvals.create({ address, workspace: asked });
+          return { approval: code, url: approvalUrl(deps.publicUrl(), code), userCode };
+        },
+        async wait(approval) {
+          const outcome = await auth.approvals.wait(approval, AbortSignal.timeout(APPROVAL_MS));
+          return outcome.kind === 'approved' ? outcome.principal : undefined;
+        },
+      },
+      certificate: () =>
+        Promise.reject(new Error('This relay has no certificate authority for sshd yet.')),
+      workspacesOf: (principal) => control.listWorkspaces(principal),
+      audit: (event) => audit.record(event),
+    },
+  });
+  return { gateway, hostKey: keys[0]?.publicLine ?? '' };
+
+  async function markUsed(fingerprint: string): Promise<void> {
+    try {
+      const known = await auth.keys.findByFingerprint(fingerprint);
+      if (known !== undefined) await auth.keys.used(known.keyId);
+    } catch (error) {
+      logger.warn({ err: error }, 'the use of an SSH key could not be written down');
+    }
+  }
+}
+
+/** An approval ends by itself before. */
+const APPROVAL_MS = 150_000;
+
+async function hostKeys(files: readonly string[], dataDir: string): Promise<readonly HostKey[]> {
+  if (files.length === 0) return [await loadOrCreateHostKey(join(dataDir, 'ssh_host_ed25519_key'))];
+  return Promise.all(
+    files.map(async (file) => {
+      try {
+        return parseHostKey(await readFile(file, 'utf8'));
+      } catch (error) {
+        throw new RelayError(
+          'config-invalid',
+          `cannot use ssh.hostKeyFiles: ${file}: ${(error as Error).message}`,
+          { cause: error },
+        );
+      }
+    }),
+  );
+}
