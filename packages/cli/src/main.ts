@@ -1,25 +1,29 @@
 import { Command, CommanderError } from 'commander';
-import { createRequire } from 'node:module';
-
-const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+import { CliError, EXIT } from './cli-error.ts';
+import { registerVerbs } from './verbs.ts';
+import { VERSION } from './version.ts';
 
 /** `burrow …`. Resolves with the exit code. `argv` without node and script. */
 export async function main(argv: readonly string[]): Promise<number> {
   const program = new Command('burrow')
-    .description('VS Code, terminals and ports inside workloads that nobody can reach.')
-    .version(version)
+    .description('VS Code, SSH, terminals and ports inside workloads that nobody can reach.')
+    .version(VERSION)
+    .enablePositionalOptions()
     .exitOverride();
-  // Only for the help: the launcher runs the relay, which no other package may import.
-  program
-    .command('relay')
-    .description('run the relay, or print its configuration: burrow relay --help');
   try {
+    await registerVerbs(program, argv);
+    // Only for the help: the launcher runs the relay, which no other package may import.
+    program
+      .command('relay')
+      .description('run the relay, or print its configuration: burrow relay --help');
     if (argv.length === 0) program.help();
     await program.parseAsync(argv, { from: 'user' });
-    return 0;
+    return typeof process.exitCode === 'number' ? process.exitCode : EXIT.ok;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 || argv.length === 0 ? 0 : 2;
+    if (error instanceof CommanderError) {
+      return error.exitCode === 0 || argv.length === 0 ? EXIT.ok : EXIT.usage;
+    }
     process.stderr.write(`burrow: ${error instanceof Error ? error.message : String(error)}\n`);
-    return 1;
+    return error instanceof CliError ? error.exitCode : EXIT.failed;
   }
 }

@@ -1,0 +1,127 @@
+import { randomBytes } from 'node:crypto';
+import {
+  TunnelError,
+  type Dial,
+  type DialOptions,
+  type Link,
+  type LinkHandler,
+} from '@burrow/tunnel';
+import { CliError, EXIT } from '../cli-error.ts';
+import type { Settings } from '../settings/settings.ts';
+import { VERSION } from '../version.ts';
+import { readCa } from './authorities.ts';
+import { proxyFor } from './proxy.ts';
+import { openRawSocket } from './raw-socket.ts';
+
+/** How long gRPC may take before something on the way is suspected to swallow it. ms */
+const GRPC_WITHIN_MS = 5_000;
+const WITHIN_MS = 15_000;
+
+export type TransportChoice = 'auto' | 'grpc' | 'websocket';
+
+/** Opens a link to the relay: gRPC, or WebSocket where something on the way breaks HTTP/2. Rejects with CliError. */
+export async function openLink(
+  settings: Settings,
+  handler: LinkHandler,
+  choice: TransportChoice = 'auto',
+): Promise<Link> {
+  const ca = readCa(settings.caFile);
+  const proxy = proxyFor(settings.url);
+  let reached = false;
+  const options = (withinMs: number): DialOptions => ({
+    url: settings.url,
+    token: settings.token,
+    hello: {
+      instanceId: randomBytes(16).toString('hex'),
+      software: `burrow-cli/${VERSION}`,
+      listeningPorts: [],
+      sshHostKey: '',
+      sshServer: 'none',
+      sshUser: '',
+      label: '',
+    },
+    handler,
+    ...(ca === undefined ? {} : { ca }),
+    async connect(signal) {
+      const socket = await openRawSocket(
+        settings.url,
+        proxy,
+        ca === undefined ? undefined : await withSystemRoots(ca),
+        signal,
+      );
+      reached = true;
+      return socket;
+    },
+    signal: AbortSignal.timeout(withinMs),
+  });
+  if (choice !== 'websocket') {
+    try {
+      return await dial('grpc', options(choice === 'auto' ? GRPC_WITHIN_MS : WITHIN_MS));
+    } catch (error) {
+      if (choice === 'grpc' || !reached || !looksLikeMiddlebox(error))
+        throw explain(error, settings);
+    }
+  }
+  try {
+    return await dial('websocket', options(WITHIN_MS));
+  } catch (error) {
+    throw explain(error, settings);
+  }
+}
+
+async function dial(transport: 'grpc' | 'websocket', options: DialOptions): Promise<Link> {
+  const connect: Dial =
+    transport === 'grpc'
+      ? (await import('@burrow/tunnel/grpc')).dialGrpc
+      : (await import('@burrow/tunnel/websocket')).dialWebSocket;
+  return (await connect(options)).link;
+}
+
+/** A connection was made, yet no relay spoke. What a relay said itself, and certificate faults, would be the same. */
+function looksLikeMiddlebox(error: unknown): boolean {
+  if (error instanceof CliError) return false;
+  if (!(error instanceof TunnelError)) return true;
+  if (error.remote) return error.code === 'protocol-error' || error.code === 'unavailable';
+  return certificateFault(error) === undefined;
+}
+
+function certificateFault(error: unknown): string | undefined {
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? '';
+    if (/^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH)/.test(code)) {
+      return code;
+    }
+  }
+  return undefined;
+}
+
+function explain(error: unknown, settings: Settings): CliError {
+  if (error instanceof CliError) return error;
+  const { host } = settings.url;
+  const options = { cause: error };
+  const certificate = certificateFault(error);
+  if (certificate !== undefined) {
+    return new CliError(
+      `The certificate of ${host} is not trusted (${certificate}). If your relay has an authority of its own, name its file: burrow login --ca-file FILE, or BURROW_CA_FILE.`,
+      EXIT.unreachable,
+      options,
+    );
+  }
+  if (error instanceof TunnelError) {
+    const exit = error.code.startsWith('token-') ? EXIT.notSignedIn : EXIT.unreachable;
+    return new CliError(error.message, exit, options);
+  }
+  const { name, message } = error as Error;
+  return new CliError(
+    name === 'TimeoutError'
+      ? `The relay at ${host} did not answer in time. Check your network and the relay's URL.`
+      : `No connection to the relay at ${host}: ${message}`,
+    EXIT.unreachable,
+    options,
+  );
+}
+
+async function withSystemRoots(ca: string): Promise<string[]> {
+  const { rootCertificates } = await import('node:tls');
+  return [...rootCertificates, ca];
+}
