@@ -41,6 +41,7 @@ const workspace = {
   editorPort: 60_001,
   createdAt: '2026-01-01T00:00:00.000Z',
   agent: null,
+  ssh: { server: 'none', hostKey: null, user: null },
 };
 
 describe('the client', () => {

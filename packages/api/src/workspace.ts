@@ -11,7 +11,9 @@ export const workspaceNameSchema = z
     'must be 1 to 34 lower-case letters, digits and dashes, starting with a letter and not ending with a dash',
   )
   // Browsers take such a label for an encoded international name.
-  .refine((name) => !name.startsWith('xn--'), 'must not start with "xn--"');
+  .refine((name) => !name.startsWith('xn--'), 'must not start with "xn--"')
+  // `ssh burrow@relay` is the relay itself.
+  .refine((name) => name !== 'burrow', 'must not be "burrow", which is the relay itself');
 
 /** `external`: you start the agent; `local`: the relay runs the editor and agent on its own machine. */
 export const driverSchema = z.enum(['external', 'local']);
@@ -74,6 +76,14 @@ export const workspaceSchema = z
         software: z.string().nullable(),
       })
       .nullable(),
+    /** The SSH server beside the workload, as its agent reported it last: known also while the agent is away. */
+    ssh: z.object({
+      server: z.enum(['none', 'built-in', 'sshd']),
+      /** One line, `ssh-ed25519 AAAA…`. Null: none was reported yet. */
+      hostKey: z.string().nullable(),
+      /** Whom a real sshd runs sessions as. Null: sessions run as the agent's own user. */
+      user: z.string().nullable(),
+    }),
   })
   .meta({ id: 'Workspace' });
 

@@ -136,17 +136,16 @@ for (const [what, key, says] of [
 
 test('the last use is kept to the minute', async () => {
   const { auth, olive, clock } = await setUp();
-  const { line, fingerprint } = newKey();
-  const { id } = await auth.keys.add(olive.userId, { title: 'x', key: line });
+  const { id } = await auth.keys.add(olive.userId, { title: 'x', key: newKey().line });
   const lastUse = async () => (await auth.keys.find(id, olive.userId))?.lastUsedAt;
   assert.equal(await lastUse(), undefined);
-  await auth.keys.used(fingerprint);
+  await auth.keys.used(id);
   const first = clock.now();
   clock.advance(AUTH_LIMITS.keyUseMs - 1);
-  await auth.keys.used(fingerprint);
+  await auth.keys.used(id);
   assert.equal(await lastUse(), first);
   clock.advance(1);
-  await auth.keys.used(fingerprint);
+  await auth.keys.used(id);
   assert.equal(await lastUse(), clock.now());
 });
 

@@ -51,7 +51,7 @@ export interface SshKeys {
   /** The `SHA256:…` of a user's keys that have not expired: at most 50. */
   fingerprintsOf(userId: string): Promise<readonly string[]>;
   /** Remembers that somebody signed in with it, to the minute. */
-  used(fingerprint: string): Promise<void>;
+  used(id: string): Promise<void>;
 }
 
 const FINGERPRINT = /^SHA256:[A-Za-z0-9+/]{43}$/;
@@ -181,12 +181,12 @@ export function createSshKeys(
       return rows.map((row) => row.fingerprint);
     },
 
-    async used(fingerprint) {
+    async used(id) {
       const at = now();
       await db
         .updateTable('ssh_keys')
         .set({ last_used_at: at })
-        .where('fingerprint', '=', fingerprint)
+        .where('id', '=', id)
         .where((each) =>
           each.or([
             each('last_used_at', 'is', null),

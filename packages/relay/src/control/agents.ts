@@ -3,10 +3,11 @@ import { hashAgentToken, isAgentToken } from './agent-token.ts';
 import type { ControlContext } from './context.ts';
 import type { AgentDirectory, AuthenticatedAgent } from './directory.ts';
 import { beat, renew } from './lease.ts';
+import { sshFactsOf } from './ssh-facts.ts';
 
 /** What the links room asks of the control plane. */
 export function agentDirectory(context: ControlContext): AgentDirectory {
-  const { db, clock, revocations, activity, logger, leaseMs } = context;
+  const { db, clock, revocations, activity, sshMemory, logger, leaseMs } = context;
 
   async function find(token: string): Promise<AuthenticatedAgent> {
     const hash = hashAgentToken(token);
@@ -73,7 +74,10 @@ export function agentDirectory(context: ControlContext): AgentDirectory {
       }
     },
 
-    connected: (agentId, at) => activity.connected(agentId, at),
+    connected(agentId, at, hello) {
+      activity.connected(agentId, at);
+      if (hello !== undefined) sshMemory.report(agentId, sshFactsOf(hello));
+    },
     disconnected: (agentId, at) => activity.disconnected(agentId, at),
 
     async renewLeases(agentIds) {

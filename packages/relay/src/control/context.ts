@@ -7,6 +7,7 @@ import type { AgentActivity } from './agent-activity.ts';
 import type { Clock } from './clock.ts';
 import type { LocalWorkloads } from './local-workloads.ts';
 import type { Revocations } from './revocations.ts';
+import type { SshMemory } from './ssh-facts.ts';
 import type { WorkspaceCache } from './workspace-cache.ts';
 
 /** The part of a pino logger that this room uses. Never given a secret. */
@@ -42,6 +43,7 @@ export interface ControlContext {
   readonly drivers: ReadonlyMap<string, Driver>;
   readonly cache: WorkspaceCache;
   readonly activity: AgentActivity;
+  readonly sshMemory: SshMemory;
   readonly revocations: Revocations;
   readonly workloads: LocalWorkloads;
   readonly presence: (agentId: string) => Presence | undefined;

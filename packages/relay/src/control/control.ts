@@ -17,6 +17,7 @@ import { PURGE_EVERY_MS, purge } from './purge.ts';
 import type { Authenticate } from './require-principal.ts';
 import { POLL_EVERY_MS, Revocations } from './revocations.ts';
 import type { Credentials } from './routes.ts';
+import { SshMemory } from './ssh-facts.ts';
 import { Ticker } from './ticker.ts';
 import { WorkspaceCache } from './workspace-cache.ts';
 import { ensureWorkspace, type EnsureWorkspace } from './workspaces/ensure.ts';
@@ -69,6 +70,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
 
   const activity: AgentActivity = new AgentActivity(db, (agentId) => cache.seen(agentId));
   const cache = new WorkspaceCache(db, clock, (agentId) => activity.peek(agentId));
+  const sshMemory = new SshMemory(db, logger, options.audit);
   const revocations = new Revocations(db, clock, (error) =>
     logger.error({ err: error }, 'a listener of revocations failed'),
   );
@@ -85,6 +87,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     drivers,
     cache,
     activity,
+    sshMemory,
     revocations,
     workloads,
     presence,
@@ -112,6 +115,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     ticker(BEAT_EVERY_MS, 'the heartbeat', heartbeat),
     ticker(POLL_EVERY_MS, 'looking for revocations', () => revocations.poll()),
     ticker(FLUSH_EVERY_MS, 'recording agents', () => activity.flush()),
+    ticker(FLUSH_EVERY_MS, 'recording SSH host keys', () => sshMemory.flush()),
     ticker(PURGE_EVERY_MS, 'clearing old rows', () => purge(db, clock)),
   ];
 
@@ -122,6 +126,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     await Promise.all(tickers.map((each) => each.stop()));
     try {
       await activity.flush();
+      await sshMemory.flush();
       await beat(db, clock);
     } catch (error) {
       logger.warn({ err: error }, 'the last records could not be written');

@@ -1,3 +1,5 @@
+import type { HelloInfo } from '@burrow/tunnel';
+
 /**
  * What the hot paths (links, gateways) ask of the control plane. Answers come
  * from a cache; a cached answer is synchronous, so that a request costs no
@@ -52,8 +54,12 @@ export interface AgentDirectory {
    * does not answer, `unavailable`.
    */
   authenticate(token: string): Promise<AuthenticatedAgent>;
-  /** A link of the agent came or went. Never throws; writes are batched. */
-  connected(agentId: string, at: number): void;
+  /** A link of the agent came or went; what its Hello says of SSH is remembered with the workspace. Never throws; writes are batched. */
+  connected(
+    agentId: string,
+    at: number,
+    hello?: Pick<HelloInfo, 'sshServer' | 'sshHostKey' | 'sshUser'>,
+  ): void;
   disconnected(agentId: string, at: number): void;
   /** Keeps the leases of connected agents alive; called on a timer by the links room. */
   renewLeases(agentIds: readonly string[]): Promise<void>;

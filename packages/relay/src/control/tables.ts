@@ -15,6 +15,10 @@ export interface WorkspacesTable {
   readonly editor_port: number;
   readonly created_at: Fixed<number>;
   readonly terminated_at: number | null;
+  /** What its agent reported last; null: nothing yet. Migration `0006-workspace-ssh`. */
+  readonly ssh_server: 'none' | 'built-in' | 'sshd' | null;
+  readonly ssh_host_key: string | null;
+  readonly ssh_user: string | null;
 }
 
 export interface WorkspacePortsTable {

@@ -36,6 +36,7 @@ describe('POST /workspaces', () => {
       editorPort: 60_001,
       createdAt: new Date(t.clock.now()).toISOString(),
       agent: null,
+      ssh: { server: 'none', hostKey: null, user: null },
     });
     assert.equal(environment.BURROW_RELAY_URL, 'http://localhost:8080');
     assert.match(environment.BURROW_AGENT_TOKEN, /^burrow_agt_[A-Za-z0-9_-]{43}$/);
@@ -94,6 +95,7 @@ describe('POST /workspaces', () => {
       [{ ...external, name: 'a'.repeat(35) }, /^body\.name$/],
       [{ ...external, name: 'xn--bcher-kva' }, /^body\.name$/],
       [{ ...external, name: 'web-' }, /^body\.name$/],
+      [{ ...external, name: 'burrow' }, /^body\.name$/],
       [{ ...external, owner: 'me' }, /^body$/],
       [{ driver: 'docker' }, /^body\.driver$/],
       [{}, /^body\.driver$/],
@@ -190,6 +192,9 @@ describe('GET /workspaces/:name', () => {
     const hello = {
       listeningPorts: [3000],
       software: 'burrow-agent/1',
+      sshServer: 'none',
+      sshHostKey: '',
+      sshUser: '',
     } as unknown as Presence['hello'];
     t.presence.set(agentId, { links: 2, connectedSince: since, hello });
     t.clock.advance(2_000);

@@ -255,7 +255,7 @@ export function createLinks(options: LinksOptions): Links {
     const { agentId } = agent;
     const replaced = agents.add(agentId, link, hello);
     registry.add(agentId, link, hello);
-    directory.connected(agentId, now());
+    directory.connected(agentId, now(), hello);
     options.observer?.linkOpened(incoming.transport);
     log.info(
       {

@@ -117,6 +117,9 @@ async function insert(
         editor_port: input.editorPort ?? config.editorPort ?? EDITOR_PORT,
         created_at: now,
         terminated_at: null,
+        ssh_server: null,
+        ssh_host_key: null,
+        ssh_user: null,
       })
       .execute();
     for (const port of input.ports ?? []) {

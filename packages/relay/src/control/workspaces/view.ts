@@ -1,5 +1,6 @@
 import type { Workspace } from '@burrow/api';
 import type { ControlContext } from '../context.ts';
+import { sshFactsOf } from '../ssh-facts.ts';
 import { workspaceUrl } from '../urls.ts';
 import type { WorkspaceRow } from './rows.ts';
 
@@ -18,6 +19,18 @@ export function viewWorkspace(context: ViewContext, row: WorkspaceRow): Workspac
     editorPort: Number(row.editor_port),
     createdAt: iso(Number(row.created_at)),
     agent,
+    ssh: viewSsh(context, row),
+  };
+}
+
+/** What a link says now is newer than the row. */
+function viewSsh(context: ViewContext, row: WorkspaceRow): Workspace['ssh'] {
+  const presence = context.presence(row.agent_id);
+  const now = presence && sshFactsOf(presence.hello);
+  return {
+    server: now?.server ?? row.ssh_server ?? 'none',
+    hostKey: now?.hostKey ?? row.ssh_host_key,
+    user: now === undefined ? row.ssh_user : now.user,
   };
 }
 

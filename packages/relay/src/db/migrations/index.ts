@@ -4,6 +4,7 @@ import { auth } from './0002-auth.ts';
 import { sshKeys } from './0003-ssh-keys.ts';
 import { audit } from './0004-audit.ts';
 import { approvals } from './0005-approvals.ts';
+import { workspaceSsh } from './0006-workspace-ssh.ts';
 
 /** Every migration, oldest first. A static list: nothing is read from disk at run time. */
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -12,4 +13,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0003-ssh-keys': sshKeys,
   '0004-audit': audit,
   '0005-approvals': approvals,
+  '0006-workspace-ssh': workspaceSsh,
 };

@@ -1,0 +1,123 @@
+import { fingerprintOf } from '@burrow/ssh';
+import type { HelloInfo } from '@burrow/tunnel';
+import type { Kysely } from 'kysely';
+import type { Audit } from '../audit/audit.ts';
+import type { Tables } from '../db/tables.ts';
+import type { ControlLogger } from './context.ts';
+
+/** What an agent says of the SSH server beside it, checked. */
+export interface SshFacts {
+  readonly server: HelloInfo['sshServer'];
+  /** `ssh-ed25519 AAAA…`, one line; null: there is none. */
+  readonly hostKey: string | null;
+  /** Whom a real sshd runs sessions as; null: the agent's own user. */
+  readonly user: string | null;
+}
+
+/** Written into people's known_hosts: nothing but one key. */
+const HOST_KEY =
+  /^(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]{32,2000}={0,2}$/;
+/** As useradd(8) of shadow-utils allows, and capitals. Becomes a principal of certificates. */
+const USER = /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/;
+
+export function sshFactsOf(
+  hello: Pick<HelloInfo, 'sshServer' | 'sshHostKey' | 'sshUser'>,
+): SshFacts {
+  return {
+    server: hello.sshServer,
+    hostKey: HOST_KEY.test(hello.sshHostKey) ? hello.sshHostKey : null,
+    user: USER.test(hello.sshUser) ? hello.sshUser : null,
+  };
+}
+
+/** Agents in one statement. */
+const BATCH = 200;
+
+/**
+ * Keeps what agents report with their workspaces, so that the host key is known
+ * while the agent is away. Links call on the hot path: it is remembered here
+ * and written in batches. A changed key is taken over, and told.
+ */
+export class SshMemory {
+  readonly #db: Kysely<Tables>;
+  readonly #logger: ControlLogger;
+  readonly #audit: Pick<Audit, 'record'>;
+  readonly #reported = new Map<string, SshFacts>();
+
+  constructor(db: Kysely<Tables>, logger: ControlLogger, audit: Pick<Audit, 'record'>) {
+    this.#db = db;
+    this.#logger = logger;
+    this.#audit = audit;
+  }
+
+  report(agentId: string, facts: SshFacts): void {
+    this.#reported.set(agentId, facts);
+  }
+
+  /** Writes what was reported. Rejects when the database does; nothing is lost then. */
+  async flush(): Promise<void> {
+    while (this.#reported.size > 0) {
+      const batch = new Map([...this.#reported].slice(0, BATCH));
+      const rows = await this.#db
+        .selectFrom('tunnel_agents')
+        .innerJoin('workspaces', 'workspaces.id', 'tunnel_agents.workspace_id')
+        .select([
+          'tunnel_agents.id as agent_id',
+          'workspaces.id',
+          'name',
+          'ssh_server',
+          'ssh_host_key',
+          'ssh_user',
+        ])
+        .where('tunnel_agents.id', 'in', [...batch.keys()])
+        .execute();
+      for (const row of rows) {
+        const facts = batch.get(row.agent_id);
+        if (facts !== undefined) await this.#keep(row, facts);
+      }
+      // What was reported meanwhile stays.
+      for (const [agentId, facts] of batch) {
+        if (this.#reported.get(agentId) === facts) this.#reported.delete(agentId);
+      }
+    }
+  }
+
+  async #keep(
+    row: {
+      id: string;
+      name: string;
+      ssh_server: string | null;
+      ssh_host_key: string | null;
+      ssh_user: string | null;
+    },
+    facts: SshFacts,
+  ): Promise<void> {
+    const before = row.ssh_host_key;
+    // An agent without SSH today may have it again tomorrow, with the same key.
+    const hostKey = facts.hostKey ?? before;
+    if (hostKey === before && facts.server === row.ssh_server && facts.user === row.ssh_user) {
+      return;
+    }
+    await this.#db
+      .updateTable('workspaces')
+      .set({ ssh_server: facts.server, ssh_host_key: hostKey, ssh_user: facts.user })
+      .where('id', '=', row.id)
+      .execute();
+    if (before === null || hostKey === null || hostKey === before) return;
+    const [was, is] = [fingerprint(before), fingerprint(hostKey)];
+    this.#logger.warn(
+      { workspace: row.name, was, is },
+      "a workspace's SSH host key has changed; clients that remember the old one will refuse it",
+    );
+    this.#audit.record({
+      action: 'ssh.host-key-changed',
+      outcome: 'ok',
+      workspace: row.name,
+      detail: `${was} to ${is}`,
+    });
+  }
+}
+
+function fingerprint(line: string): string {
+  return fingerprintOf(Buffer.from(line.split(' ')[1] ?? '', 'base64'));
+}
