@@ -2,8 +2,10 @@
 // `burrow …`: runs on whatever Node is installed, and hands over to the
 // project's own where that is too old.
 import { spawn } from 'node:child_process';
+// By default import: older versions lack what is used of it below.
+import module from 'node:module';
 import { existsSync } from 'node:fs';
-import { constants } from 'node:os';
+import { constants, homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NEEDED_MAJOR, projectNode, ROOT } from './lib/project-node.mjs';
@@ -22,6 +24,10 @@ const [script, rest] =
     : [join(ROOT, 'packages/cli/src/main.ts'), args];
 
 if (Number(process.versions.node.split('.')[0]) >= NEEDED_MAJOR) {
+  // ssh waits for this program at every connection: with what was compiled before, half as long.
+  module.enableCompileCache(
+    join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'burrow'),
+  );
   const { main } = await import(script);
   process.exitCode = await main(rest);
 } else {
