@@ -4,6 +4,7 @@ export {
   SERVER_ALGORITHMS,
   type AlgorithmLists,
 } from './algorithms.ts';
+export { certificateSignIn } from './certificate-sign-in.ts';
 export { fingerprintOf } from './fingerprint.ts';
 export { generateHostKey, loadOrCreateHostKey, parseHostKey, type HostKey } from './host-key.ts';
 export { channelOpen, globalRequest, MESSAGE, sshString, uint32 } from './messages.ts';

@@ -1,6 +1,7 @@
 /** Message numbers that are handled by hand (RFC 4250 4.1.2). */
 export const MESSAGE = {
   DISCONNECT: 1,
+  USERAUTH_REQUEST: 50,
   USERAUTH_BANNER: 53,
   GLOBAL_REQUEST: 80,
   REQUEST_SUCCESS: 81,

@@ -9,6 +9,7 @@ import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { Client, Connection } from 'ssh2';
 import type { AlgorithmLists } from './algorithms.ts';
+import { MESSAGE, sshString } from './messages.ts';
 
 /** Either side of an SSH connection. */
 export type SshConnection = Client | Connection;
@@ -42,6 +43,9 @@ interface Protocol {
   _cipher: Cipher;
   _decipher: Cipher;
   _offer: KexInit;
+  _kex: { readonly sessionID: Buffer };
+  /** What each answer of the server will be about. */
+  _authsQueue: string[];
 }
 
 interface Private {
@@ -81,6 +85,32 @@ export function sendMessage(connection: SshConnection, payload: Uint8Array): voi
   const packet = protocol._cipher.allocPacket(payload.length);
   packet.set(payload, 5);
   protocol._cipher.encrypt(packet);
+}
+
+/**
+ * Signs in by a public key that ssh2 cannot express (a certificate): `sign`
+ * gets what RFC 4252 7 wants signed, and returns the signature in its wire
+ * form. For an `authHandler` that then gives ssh2 nothing of its own to send.
+ */
+export function signInByKey(
+  connection: Client,
+  username: string,
+  key: { readonly algorithm: string; readonly blob: Uint8Array },
+  sign: (data: Buffer) => Uint8Array,
+): void {
+  const protocol = inside(connection)._protocol;
+  const request = Buffer.concat([
+    Buffer.from([MESSAGE.USERAUTH_REQUEST]),
+    sshString(username),
+    sshString('ssh-connection'),
+    sshString('publickey'),
+    Buffer.from([1]),
+    sshString(key.algorithm),
+    sshString(key.blob),
+  ]);
+  const signature = sign(Buffer.concat([sshString(protocol._kex.sessionID), request]));
+  protocol._authsQueue.push('publickey');
+  sendMessage(connection, Buffer.concat([request, sshString(signature)]));
 }
 
 /** Replaces what a server offers to this client. In the `connection` event only. */

@@ -1,6 +1,13 @@
 import type { Link } from '@burrow/tunnel';
 import { channelToDuplex } from '@burrow/tunnel/node';
-import { CLIENT_ALGORITHMS, onMessage, SERVER_ALGORITHMS, tune, type HostKey } from '@burrow/ssh';
+import {
+  certificateSignIn,
+  CLIENT_ALGORITHMS,
+  onMessage,
+  SERVER_ALGORITHMS,
+  tune,
+  type HostKey,
+} from '@burrow/ssh';
 import ssh2 from 'ssh2';
 import type { Destination, SignedIn } from './authority.ts';
 import { SENTENCES } from './sentences.ts';
@@ -79,7 +86,9 @@ export function connectWorkload(options: WorkloadOptions): Promise<WorkloadConne
     connection.connect({
       sock: stream,
       username: to.server === 'sshd' ? to.user : person.username,
-      ...identity(key, options.certificate),
+      ...(options.certificate === undefined
+        ? { privateKey: key.privateKey }
+        : { authHandler: certificateSignIn(connection, to.user, key, options.certificate) }),
       hostVerifier: (blob: Buffer) => {
         otherKey = blob.toString('base64') !== to.hostKey.split(' ')[1];
         return !otherKey;
@@ -112,9 +121,4 @@ export function openSsh(
     },
     { onData() {}, onEnd() {}, onClose() {} },
   );
-}
-
-function identity(key: HostKey, certificate: string | undefined): { privateKey: string } {
-  if (certificate !== undefined) throw new Error('certificates are not supported yet.');
-  return { privateKey: key.privateKey };
 }
