@@ -5,6 +5,7 @@ export {
   type AlgorithmLists,
 } from './algorithms.ts';
 export { certificateSignIn } from './certificate-sign-in.ts';
+export { signUserCertificate, USER_EXTENSIONS, type UserCertificate } from './certificate.ts';
 export { fingerprintOf } from './fingerprint.ts';
 export { generateHostKey, loadOrCreateHostKey, parseHostKey, type HostKey } from './host-key.ts';
 export { channelOpen, globalRequest, MESSAGE, sshString, uint32 } from './messages.ts';
