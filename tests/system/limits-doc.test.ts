@@ -1,4 +1,4 @@
-// docs/limits.md names every cap of protocol, HTTP engine and sign-in, with its present value.
+// docs/limits.md names every cap of protocol, HTTP engine, SSH gateway and sign-in, with its present value.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import * as tunnel from '@burrow/tunnel';
 import { AUTH_LIMITS } from '../../packages/relay/src/auth/limits.ts';
 import { DEFAULT_HTTP_LIMITS } from '../../packages/relay/src/http/limits.ts';
+import { SSH_LIMITS } from '../../packages/relay/src/ssh/limits.ts';
 
 const text = readFileSync(join(import.meta.dirname, '../../docs/limits.md'), 'utf8');
 
@@ -29,6 +30,7 @@ test('every cap is listed with its value', () => {
     ...constants,
     ...Object.entries(AUTH_LIMITS),
     ...Object.entries(DEFAULT_HTTP_LIMITS),
+    ...Object.entries(SSH_LIMITS),
   ];
   const missing = all
     .map(([name, value]) => `| \`${name}\` | ${written(name, value)} |`)

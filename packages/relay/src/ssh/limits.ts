@@ -5,7 +5,7 @@ export const SSH_LIMITS = {
   /** From connecting to being signed in; a person may be typing. */
   signInMs: 60_000,
   /** Instead, once a link to approve was shown: the link's own life and a bit. */
-  approvalMs: 150_000,
+  browserMs: 150_000,
   /** Connections that are not signed in yet, in all and by address (IPv6 by /64). */
   unauthenticated: 2_000,
   unauthenticatedPerAddress: 300,

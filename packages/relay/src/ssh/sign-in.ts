@@ -67,7 +67,7 @@ export function handleSignIn(connection: Connection, deps: SignInDeps): void {
   async function byBrowser(context: KeyboardAuthContext): Promise<void> {
     const begun = await authority.beginApproval(deps.origin(context.username));
     if (begun === undefined) return refuse(context);
-    deps.extend(SSH_LIMITS.approvalMs);
+    deps.extend(SSH_LIMITS.browserMs);
     const answers = await new Promise<readonly string[] | undefined>((resolve) => {
       connection.once('close', () => resolve(undefined));
       context.prompt(
