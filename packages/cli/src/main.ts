@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { CliError, EXIT } from './cli-error.ts';
+import { plainText } from './plain-text.ts';
 import { registerVerbs } from './verbs.ts';
 import { VERSION } from './version.ts';
 
@@ -23,7 +24,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) {
       return error.exitCode === 0 || argv.length === 0 ? EXIT.ok : EXIT.usage;
     }
-    process.stderr.write(`burrow: ${error instanceof Error ? error.message : String(error)}\n`);
+    const message = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`burrow: ${plainText(message)}\n`);
     return error instanceof CliError ? error.exitCode : EXIT.failed;
   }
 }

@@ -10,6 +10,8 @@ import { CliError, EXIT } from '../cli-error.ts';
 import type { Settings } from '../settings/settings.ts';
 import { VERSION } from '../version.ts';
 import { readCa } from './authorities.ts';
+import { certificateFault, untrusted } from './certificate-fault.ts';
+import { withSystemRoots } from './http.ts';
 import { proxyFor } from './proxy.ts';
 import { openRawSocket } from './raw-socket.ts';
 
@@ -85,28 +87,12 @@ function looksLikeMiddlebox(error: unknown): boolean {
   return certificateFault(error) === undefined;
 }
 
-function certificateFault(error: unknown): string | undefined {
-  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? '';
-    if (/^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH)/.test(code)) {
-      return code;
-    }
-  }
-  return undefined;
-}
-
 function explain(error: unknown, settings: Settings): CliError {
   if (error instanceof CliError) return error;
   const { host } = settings.url;
   const options = { cause: error };
   const certificate = certificateFault(error);
-  if (certificate !== undefined) {
-    return new CliError(
-      `The certificate of ${host} is not trusted (${certificate}). If your relay has an authority of its own, name its file: burrow login --ca-file FILE, or BURROW_CA_FILE.`,
-      EXIT.unreachable,
-      options,
-    );
-  }
+  if (certificate !== undefined) return untrusted(settings.url, certificate, error);
   if (error instanceof TunnelError) {
     const exit = error.code.startsWith('token-') ? EXIT.notSignedIn : EXIT.unreachable;
     return new CliError(error.message, exit, options);
@@ -119,9 +105,4 @@ function explain(error: unknown, settings: Settings): CliError {
     EXIT.unreachable,
     options,
   );
-}
-
-async function withSystemRoots(ca: string): Promise<string[]> {
-  const { rootCertificates } = await import('node:tls');
-  return [...rootCertificates, ca];
 }

@@ -1,6 +1,7 @@
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { writeWhole } from '../atomic-write.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 
 /** A relay, and how to sign in there. */
@@ -65,19 +66,14 @@ export function readSettings(env: Env = process.env): Settings {
 export function writeSettings(settings: Settings, file = settingsFile()): void {
   const { url, token, caFile } = settings;
   const text = `${JSON.stringify({ url: url.origin, token, caFile }, undefined, 2)}\n`;
-  const temporary = `${file}.${process.pid}.new`;
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    writeFileSync(temporary, text, { mode: 0o600 });
-    // The mode above is a wish: it says nothing of a file that was there already.
-    chmodSync(temporary, 0o600);
-    renameSync(temporary, file);
   } catch (error) {
-    rmSync(temporary, { force: true });
-    throw new CliError(`Cannot write ${file}: ${(error as Error).message}`, EXIT.failed, {
-      cause: error,
-    });
+    throw new CliError(`Cannot make the folder of ${file}: ${(error as Error).message}`);
   }
+  writeWhole(file, text, 0o600);
+  // Also where a file was there with another mode.
+  chmodSync(file, 0o600);
 }
 
 /** False: there was none. */
