@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- [--json FILE] [--only scenario,…] [--systems system,…] [--rounds N] [--seconds S]`
+ * `npm run bench -- [--json FILE] [--only scenario,…] [--systems system,…] [--rounds N] [--seconds S] [--ssh-megabytes N]`
  *
- * Burrow beside nginx, Caddy and `ssh -R`, in one run on one machine. Machines
+ * Burrow beside nginx, Caddy, `ssh -R` and OpenSSH's server, in one run on one machine. Machines
  * are noisy: each round runs every system once, in turn, and what counts are
  * ratios of medians.
  */
@@ -13,7 +13,9 @@ import { checkTools } from './lib/tools.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import {
   SYSTEM_NAMES,
+  type Outcome,
   type Report,
+  type Row,
   type Scenario,
   type Stand,
   type SystemName,
@@ -35,11 +37,14 @@ function list<T extends string>(
   known: readonly T[],
 ): readonly T[] {
   if (given === undefined) return known;
-  const names = given.split(',');
-  const unknown = names.filter((name) => !(known as readonly string[]).includes(name));
-  if (unknown.length > 0)
-    fail(`no ${what} is called ${unknown.join(', ')}; known: ${known.join(', ')}`);
-  return names as T[];
+  return given.split(',').flatMap((name) => {
+    // `ssh-*`: all whose names begin so.
+    const found = name.endsWith('*')
+      ? known.filter((each) => each.startsWith(name.slice(0, -1)))
+      : known.filter((each) => each === name);
+    if (found.length === 0) fail(`no ${what} is called ${name}; known: ${known.join(', ')}`);
+    return found;
+  });
 }
 
 function positive(name: string, given: string): number {
@@ -49,14 +54,20 @@ function positive(name: string, given: string): number {
   return value;
 }
 
+interface Measured {
+  readonly report: Report;
+  /** Sentences: what could not be measured, and why. */
+  readonly failures: readonly string[];
+}
+
 /** Interleaved rounds; the order turns by one each round, so that no system always runs after the same other. */
 async function measure(
   scenario: Scenario,
   stand: Stand,
   systems: readonly SystemName[],
   rounds: number,
-): Promise<Report> {
-  const values = new Map<SystemName, Record<string, number>[]>();
+): Promise<Measured> {
+  const values = new Map<SystemName, Readonly<Record<string, Outcome>>[]>();
   const first = scenario.warmUp === true ? -1 : 0;
   for (let round = first; round < rounds; round += 1) {
     for (let turn = 0; turn < systems.length; turn += 1) {
@@ -67,27 +78,24 @@ async function measure(
       );
       const result = await scenario.run(stand, system);
       if (round < 0) continue;
-      values.set(system, [...(values.get(system) ?? []), { ...result }]);
+      values.set(system, [...(values.get(system) ?? []), result]);
     }
   }
-  return Object.fromEntries(
-    Object.entries(scenario.results).map(([name, unit]) => [
-      name,
-      {
-        unit,
-        ...Object.fromEntries(
-          systems.map((system) => [
-            system,
-            Number(
-              median((values.get(system) ?? []).map((value) => value[name] ?? Number.NaN)).toFixed(
-                3,
-              ),
-            ),
-          ]),
-        ),
-      },
-    ]),
-  );
+  const failures: string[] = [];
+  const report: Report = {};
+  for (const [name, unit] of Object.entries(scenario.results)) {
+    const row: Row = { unit };
+    for (const system of systems) {
+      const outcomes = (values.get(system) ?? []).map((value) => value[name]);
+      const failed = outcomes.find((outcome) => outcome instanceof Error);
+      if (failed !== undefined) failures.push(`${name}, ${system}: ${failed.message}`);
+      const numbers = outcomes.filter((outcome) => typeof outcome === 'number');
+      // A median of the rounds that happened to work would be no median of this run.
+      if (numbers.length === rounds) row[system] = Number(median(numbers).toFixed(3));
+    }
+    report[name] = row;
+  }
+  return { report, failures };
 }
 
 const { values: options } = parseArgs({
@@ -97,10 +105,12 @@ const { values: options } = parseArgs({
     systems: { type: 'string' },
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '2' },
+    'ssh-megabytes': { type: 'string', default: '1000' },
   },
 });
 const rounds = positive('rounds', options.rounds);
 const seconds = positive('seconds', options.seconds);
+const sshMegabytes = positive('ssh-megabytes', options['ssh-megabytes']);
 const only = list(
   'scenario',
   options.only,
@@ -114,9 +124,13 @@ try {
 }
 
 const report: Report = {};
-let failures = 0;
+const failures: string[] = [];
 {
-  await using stand = await startStand(seconds);
+  await using stand = await startStand({
+    seconds,
+    sshMegabytes,
+    wanted: (result) => only.includes(result),
+  });
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => void stand[Symbol.asyncDispose]().then(() => process.exit(130)));
   for (const scenario of SCENARIOS) {
@@ -124,11 +138,11 @@ let failures = 0;
     const taking = scenario.systems.filter((name) => systems.includes(name));
     if (taking.length === 0) continue;
     try {
-      Object.assign(report, await measure(scenario, stand, taking, rounds));
+      const measured = await measure(scenario, stand, taking, rounds);
+      Object.assign(report, measured.report);
+      failures.push(...measured.failures);
     } catch (error) {
-      // The other scenarios still tell something; the exit code says that this one is missing.
-      failures += 1;
-      console.error(`${Object.keys(scenario.results).join(', ')}: ${(error as Error).message}`);
+      failures.push(`${Object.keys(scenario.results).join(', ')}: ${(error as Error).message}`);
     }
   }
 }
@@ -137,4 +151,6 @@ for (const name of Object.keys(report)) if (!only.includes(name)) delete report[
 if (options.json !== undefined)
   writeFileSync(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
 console.log(format(report, judge(report)));
-process.exit(failures > 0 ? 1 : 0);
+// The other scenarios still tell something; the exit code says that these are missing.
+for (const failure of failures) console.error(`\nnot measured: ${failure}`);
+process.exit(failures.length > 0 ? 1 : 0);

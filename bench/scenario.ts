@@ -1,6 +1,8 @@
 /** The words of the benchmark: systems, scenarios and their results. */
 import type { Burrow } from './systems/burrow.ts';
 import type { SshServer } from './systems/ssh.ts';
+import type { SshLoad } from './systems/ssh-load.ts';
+import type { SshWays } from './systems/ssh-ways.ts';
 import type { Workload } from './systems/workload.ts';
 
 export const SYSTEM_NAMES = ['burrow', 'direct', 'nginx', 'caddy', 'ssh-r'] as const;
@@ -26,10 +28,15 @@ export interface Stand {
   system(name: SystemName): Promise<System>;
   /** The same, with the slow line between the workload's side and the server that users reach. */
   slowSystem(name: SystemName): Promise<System>;
-  /** For scenarios that start processes of their own. */
   /** For scenarios that start links or agents of their own. */
   burrow(): Promise<Burrow>;
   sshServer(): Promise<SshServer>;
+  /** Ways to an SSH server of this machine's user. */
+  sshWays(): Promise<SshWays>;
+  /** What is moved over them. */
+  readonly sshLoad: SshLoad;
+  /** False: nobody asked for this result. */
+  wanted(result: string): boolean;
   readonly workload: Workload;
   /** A local file of TRANSFER_BYTES, to upload. */
   readonly file: string;
@@ -38,6 +45,9 @@ export interface Stand {
   readonly seconds: number;
 }
 
+/** An error stands for the one result that could not be had; the others still tell something. */
+export type Outcome = number | Error;
+
 export interface Scenario {
   /** Result names with their units. One scenario may give several. */
   readonly results: Readonly<Record<string, string>>;
@@ -45,7 +55,7 @@ export interface Scenario {
   /** One unmeasured round first: what counts is a server at work, not one whose code is still being compiled. */
   readonly warmUp?: boolean;
   /** One round for one system: a number per result. */
-  run(stand: Stand, system: SystemName): Promise<Readonly<Record<string, number>>>;
+  run(stand: Stand, system: SystemName): Promise<Readonly<Record<string, Outcome>>>;
 }
 
 export type Row = { unit: string } & { [system in SystemName]?: number };

@@ -8,6 +8,8 @@ import { direct } from './systems/direct.ts';
 import { startNginx } from './systems/nginx.ts';
 import { startSlowLine } from './systems/slow-line.ts';
 import { startReverseTunnel, startSshServer, type SshServer } from './systems/ssh.ts';
+import { sshLoad } from './systems/ssh-load.ts';
+import { startSshWays, type SshWays } from './systems/ssh-ways.ts';
 import { startWorkload } from './systems/workload.ts';
 
 /** Starts a value when first asked for, once. */
@@ -18,8 +20,17 @@ function once<T>(start: () => Promise<T>): () => Promise<T> {
 
 export interface RunningStand extends Stand, AsyncDisposable {}
 
+export interface StandOptions {
+  /** How long a rate is measured. */
+  readonly seconds: number;
+  /** Size of the big file of the SSH scenarios; smaller ones also move fewer files and connect less often. */
+  readonly sshMegabytes: number;
+  readonly wanted: (result: string) => boolean;
+}
+
 /** Starts the workload; everything else when a scenario asks for it. */
-export async function startStand(seconds: number): Promise<RunningStand> {
+export async function startStand(options: StandOptions): Promise<RunningStand> {
+  const { seconds, sshMegabytes, wanted } = options;
   const stack = new AsyncDisposableStack();
   const memory = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
   const directory = mkdtempSync(join(memory, 'burrow-bench-'));
@@ -30,6 +41,10 @@ export async function startStand(seconds: number): Promise<RunningStand> {
   const workload = await use(startWorkload(directory));
   const burrow: () => Promise<Burrow> = once(() => use(startBurrow(directory)));
   const sshServer: () => Promise<SshServer> = once(() => use(startSshServer(directory)));
+
+  const sshWays: () => Promise<SshWays> = once(async () =>
+    stack.use(startSshWays(directory, await sshServer(), burrow)),
+  );
 
   const fast: Record<SystemName, () => Promise<System>> = {
     burrow: once(async () => use(startAgent(await burrow(), workload, 'bench'))),
@@ -62,6 +77,9 @@ export async function startStand(seconds: number): Promise<RunningStand> {
     file: workload.file,
     burrow,
     sshServer,
+    sshWays,
+    sshLoad: sshLoad(directory, sshMegabytes),
+    wanted,
     system: (name) => fast[name](),
     slowSystem: (name) => {
       const start = slow[name];

@@ -30,8 +30,46 @@ function atMost(
   unit: string,
 ): Verdict[] {
   if (value === undefined) return [];
-  const measured = `${value.toFixed(1)} ${unit}`;
+  const measured = `${value.toFixed(unit.startsWith('x ') ? 2 : 1)} ${unit}`;
   return [{ scenario, target: `<= ${limit} ${unit}`, measured, met: value <= limit }];
+}
+
+/** Everything that moves bytes or files over SSH: the more, the better. */
+const SSH_BULK = [
+  ...['download', 'upload', 'sftp-get', 'sftp-put', 'rsync-get', 'rsync-put'],
+  ...['rsync-files', 'sftp-files-get', 'sftp-files-put'],
+];
+
+/** Memory of a process over that for a copy of a quarter of the size: what "flat" means. */
+const FLAT = 1.25;
+
+function sshTargets(report: Report): Verdict[] {
+  const perWay = (way: 'gateway' | 'e2e', bulk: number): Verdict[] => {
+    const connect = report[`ssh-${way}-connect`];
+    return [
+      ...SSH_BULK.flatMap((name) => atLeast(report, `ssh-${way}-${name}`, bulk, 'direct')),
+      ...atMost(
+        `ssh-${way}-connect`,
+        connect?.burrow === undefined || connect.direct === undefined
+          ? undefined
+          : connect.burrow / connect.direct,
+        2,
+        'x direct',
+      ),
+      ...atMost(`ssh-${way}-keystroke-p99`, report[`ssh-${way}-keystroke-p99`]?.burrow, 20, 'ms'),
+      ...['relay', 'agent'].flatMap((process) => {
+        const quarter = report[`ssh-${way}-${process}-peak-quarter`]?.burrow;
+        const whole = report[`ssh-${way}-${process}-peak-whole`]?.burrow;
+        return atMost(
+          `ssh-${way}-${process}-peak-whole`,
+          quarter === undefined || whole === undefined ? undefined : whole / quarter,
+          FLAT,
+          'x a quarter’s',
+        );
+      }),
+    ];
+  };
+  return [...perWay('gateway', 0.5), ...perWay('e2e', 0.7)];
 }
 
 /** The project's targets, for every scenario that was run. */
@@ -53,5 +91,6 @@ export function judge(report: Report): Verdict[] {
     ...atMost('first-byte-ms', report['first-byte-ms']?.burrow, 500, 'ms'),
     ...atLeast(report, 'wan-download', 0.8, 'direct'),
     ...atMost('wan-keystroke-p99', report['wan-keystroke-p99']?.burrow, ROUND_TRIP_MS + 30, 'ms'),
+    ...sshTargets(report),
   ];
 }

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -82,16 +83,38 @@ export function accepts(port: number): Promise<boolean> {
   });
 }
 
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** A file that it reads as its standard input. */
+  readonly input?: string;
+  /** Its standard output goes to /dev/null. */
+  readonly discard?: boolean;
+  readonly signal?: AbortSignal;
+}
+
 /** Runs a command to its end; throws with its words unless it exits with 0. */
-export async function run(command: string, args: readonly string[]): Promise<string> {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+export async function run(
+  command: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<string> {
+  const input = options.input === undefined ? undefined : openSync(options.input, 'r');
+  const child = spawn(command, args, {
+    stdio: [input ?? 'ignore', options.discard === true ? 'ignore' : 'pipe', 'pipe'],
+    env: { ...process.env, ...options.env },
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
+  if (input !== undefined) closeSync(input);
   running.add(child);
   let out = '';
   let err = '';
-  child.stdout.on('data', (bytes: Buffer) => (out += bytes.toString()));
-  child.stderr.on('data', (bytes: Buffer) => (err += bytes.toString()));
-  const [code] = (await once(child, 'close')) as [number | null];
-  running.delete(child);
-  if (code !== 0) throw new Error(`${command} failed (${code}): ${err}${out}`);
+  child.stdout?.on('data', (bytes: Buffer) => (out += bytes.toString()));
+  child.stderr?.on('data', (bytes: Buffer) => (err += bytes.toString()));
+  try {
+    const [code] = (await once(child, 'close')) as [number | null];
+    if (code !== 0) throw new Error(`${command} failed (${code}): ${err}${out}`);
+  } finally {
+    running.delete(child);
+  }
   return out;
 }

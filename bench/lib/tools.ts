@@ -10,6 +10,9 @@ const TOOLS: Readonly<Record<string, string>> = {
   ssh: 'openssh-client',
   sshd: 'openssh-server',
   'ssh-keygen': 'openssh-client',
+  scp: 'openssh-client',
+  sftp: 'openssh-client',
+  rsync: 'rsync',
 };
 
 const PATHS = [

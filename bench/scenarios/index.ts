@@ -4,6 +4,7 @@ import { firstByteMs } from './first-byte.ts';
 import { httpC1 } from './http-c1.ts';
 import { httpC32 } from './http-c32.ts';
 import { idleLink } from './idle-link.ts';
+import { SSH_SCENARIOS } from './ssh/index.ts';
 import { upload } from './upload.ts';
 import { wanDownload } from './wan-download.ts';
 import { wanKeystroke } from './wan-keystroke.ts';
@@ -19,4 +20,5 @@ export const SCENARIOS: readonly Scenario[] = [
   firstByteMs,
   wanDownload,
   wanKeystroke,
+  ...SSH_SCENARIOS,
 ];

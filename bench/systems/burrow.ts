@@ -18,12 +18,22 @@ export interface Burrow extends AsyncDisposable {
   readonly token: string;
   readonly domain: string;
   readonly client: Client;
+  readonly ssh: SshGateway;
+}
+
+/** The relay's own SSH server, as the ready file tells of it. */
+export interface SshGateway {
+  readonly host: string;
+  readonly port: number;
+  /** `ssh-ed25519 AAAA…` */
+  readonly hostKey: string;
 }
 
 interface ReadyFile {
   readonly api: string;
   readonly token: string;
   readonly domain: string;
+  readonly ssh: SshGateway;
 }
 
 export async function startBurrow(directory: string): Promise<Burrow> {
@@ -37,6 +47,8 @@ export async function startBurrow(directory: string): Promise<Burrow> {
     '--no-workspace',
     '--port',
     String(port),
+    '--ssh-port',
+    '0',
     '--data-dir',
     join(root, 'data'),
     '--ready-file',
@@ -50,6 +62,7 @@ export async function startBurrow(directory: string): Promise<Burrow> {
     token: ready.token,
     domain: ready.domain.split(':')[0] ?? ready.domain,
     client: createClient({ baseUrl: `http://127.0.0.1:${port}`, token: ready.token }),
+    ssh: ready.ssh,
     [Symbol.asyncDispose]: () => relay.stop(),
   };
 }

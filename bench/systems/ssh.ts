@@ -7,10 +7,13 @@ import { tool } from '../lib/tools.ts';
 import type { System } from '../scenario.ts';
 import type { Workload } from './workload.ts';
 
-/** An OpenSSH server on loopback, with keys of its own. Waits for reverse tunnels. */
+/** An OpenSSH server on loopback, with keys of its own: for reverse tunnels, and to compare Burrow's SSH with. */
 export interface SshServer extends AsyncDisposable {
   readonly port: number;
+  /** Holds `user`, a private key that it admits, beside its `user.pub`. */
   readonly directory: string;
+  /** `ssh-ed25519 AAAA…` */
+  readonly hostKey: string;
 }
 
 export async function startSshServer(directory: string): Promise<SshServer> {
@@ -21,6 +24,8 @@ export async function startSshServer(directory: string): Promise<SshServer> {
   writeFileSync(join(root, 'authorized_keys'), readFileSync(join(root, 'user.pub')));
   // Debian makes this one at boot; a server run as root refuses to start without it.
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 });
+  const home = join(root, 'home');
+  mkdirSync(home);
   const port = await freePort();
   writeFileSync(
     join(root, 'sshd_config'),
@@ -34,6 +39,9 @@ export async function startSshServer(directory: string): Promise<SshServer> {
       'PasswordAuthentication no',
       'PermitRootLogin prohibit-password',
       'AllowTcpForwarding yes',
+      'Subsystem sftp internal-sftp',
+      // Shells read no start files of whoever runs this: those may cost more than the connection.
+      `SetEnv HOME=${home}`,
       'MaxSessions 100',
       'LogLevel ERROR',
     ].join('\n'),
@@ -41,7 +49,12 @@ export async function startSshServer(directory: string): Promise<SshServer> {
   // sshd wants to be started by its full path, and -e sends its log to stderr.
   const sshd = new Child(tool('sshd'), ['-D', '-e', '-f', join(root, 'sshd_config')]);
   await sshd.listening(port);
-  return { port, directory: root, [Symbol.asyncDispose]: () => sshd.stop() };
+  return {
+    port,
+    directory: root,
+    hostKey: readFileSync(join(root, 'host.pub'), 'utf8').split(' ', 2).join(' ').trim(),
+    [Symbol.asyncDispose]: () => sshd.stop(),
+  };
 }
 
 /** `ssh -R` from the workload's side, reaching the server at `through` (its own port, or a slow line to it). */
