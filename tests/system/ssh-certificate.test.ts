@@ -8,6 +8,7 @@ import {
   generateHostKey,
   parsePublicKey,
   signUserCertificate,
+  type UserCertificate,
 } from '../../packages/ssh/src/index.ts';
 import { run } from '../harness/run.ts';
 import { startSshd, type Sshd } from '../harness/sshd.ts';
@@ -29,7 +30,7 @@ after(async () => {
 });
 
 /** What `ssh` prints, signed in by a certificate. */
-async function attempt(over: Partial<Parameters<typeof signUserCertificate>[0]> = {}) {
+async function attempt(over: Partial<UserCertificate> = {}, server = sshd) {
   const now = Date.now();
   const line = signUserCertificate({
     publicKey: parsePublicKey(readFileSync(`${key}.pub`, 'utf8')).blob,
@@ -41,14 +42,14 @@ async function attempt(over: Partial<Parameters<typeof signUserCertificate>[0]> 
     ...over,
   });
   writeFileSync(`${key}-cert.pub`, `${line}\n`);
-  writeFileSync(join(folder, 'known_hosts'), `[127.0.0.1]:${sshd.port} ${sshd.hostKey}\n`);
+  writeFileSync(join(folder, 'known_hosts'), `[127.0.0.1]:${server.port} ${server.hostKey}\n`);
   const options = [
     'BatchMode=yes',
     'IdentitiesOnly=yes',
     'StrictHostKeyChecking=yes',
     `UserKnownHostsFile=${join(folder, 'known_hosts')}`,
   ].flatMap((option) => ['-o', option]);
-  const command = ['-i', key, '-p', String(sshd.port), `${sshd.user}@127.0.0.1`, 'echo hello'];
+  const command = ['-i', key, '-p', String(server.port), `${sshd.user}@127.0.0.1`, 'echo hello'];
   return run('ssh', ['-F', 'none', ...options, ...command]);
 }
 
@@ -70,3 +71,16 @@ for (const [what, over] of [
     assert.match(stderr, /Permission denied/);
   });
 }
+
+test('an sshd may ask for the workspace among the principals: one of another workspace is refused', async () => {
+  const accepted = join(folder, 'principals');
+  writeFileSync(accepted, 'burrow:demo\n');
+  await using strict = await startSshd([
+    `TrustedUserCAKeys ${join(folder, 'ca.pub')}`,
+    `AuthorizedPrincipalsFile ${accepted}`,
+  ]);
+  const ours = await attempt({ principals: [sshd.user, 'burrow:demo'] }, strict);
+  assert.equal(ours.stdout, 'hello\n', ours.stderr);
+  const theirs = await attempt({ principals: [sshd.user, 'burrow:other'] }, strict);
+  assert.match(theirs.stderr, /Permission denied/);
+});

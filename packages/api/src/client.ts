@@ -2,6 +2,12 @@ import type { z } from 'zod';
 import { ApiError, parseJson } from './api-error.ts';
 import { auditEventListSchema, type AuditEventList, type AuditQueryInput } from './audit.ts';
 import { portSchema, type Port, type PortSettingsInput } from './port.ts';
+import {
+  sshCertificateSchema,
+  userCaSchema,
+  type SshCertificate,
+  type UserCa,
+} from './ssh-certificate.ts';
 import { sshKeyListSchema, sshKeySchema, type CreateSshKeyInput, type SshKey } from './ssh-key.ts';
 import {
   createdTokenSchema,
@@ -46,6 +52,8 @@ export interface Client {
     terminate(name: string, options?: CallOptions): Promise<void>;
     /** A new token for the agent; the old one and its links end at once. */
     rotateAgentToken(name: string, options?: CallOptions): Promise<AgentToken>;
+    /** Certifies a public key (one line) for the workload's sshd, for 5 minutes. */
+    sshCertificate(name: string, publicKey: string, options?: CallOptions): Promise<SshCertificate>;
     port(name: string, port: number, options?: CallOptions): Promise<Port>;
     setPort(
       name: string,
@@ -65,6 +73,8 @@ export interface Client {
     addKey(input: CreateSshKeyInput, options?: CallOptions): Promise<SshKey>;
     removeKey(id: string, options?: CallOptions): Promise<void>;
   };
+  /** The authority that workloads' sshd should trust. */
+  sshUserCa(options?: CallOptions): Promise<UserCa>;
   /** For administrators. Newest first; pass `next` as `cursor` for older ones. */
   auditEvents(query?: AuditQueryInput, options?: CallOptions): Promise<AuditEventList>;
 }
@@ -82,6 +92,8 @@ export function createClient(options: ClientOptions): Client {
       terminate: (name, o) => call('DELETE', workspace(name), undefined, undefined, o),
       rotateAgentToken: (name, o) =>
         call('POST', `${workspace(name)}/agent-token`, agentTokenSchema, undefined, o),
+      sshCertificate: (name, publicKey, o) =>
+        call('POST', `${workspace(name)}/ssh-certificate`, sshCertificateSchema, { publicKey }, o),
       port: (name, port, o) =>
         call('GET', `${workspace(name)}/ports/${port}`, portSchema, undefined, o),
       setPort: (name, port, settings, o) =>
@@ -101,6 +113,7 @@ export function createClient(options: ClientOptions): Client {
       addKey: (input, o) => call('POST', '/user/keys', sshKeySchema, input, o),
       removeKey: (id, o) => call('DELETE', key(id), undefined, undefined, o),
     },
+    sshUserCa: (o) => call('GET', '/ssh/user-ca', userCaSchema, undefined, o),
     auditEvents: (query = {}, o) => {
       const wanted = Object.entries(query).filter(([, value]) => value !== undefined);
       const search = new URLSearchParams(wanted.map(([name, value]) => [name, String(value)]));

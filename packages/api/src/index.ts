@@ -4,6 +4,7 @@ export * from './audit.ts';
 export { createClient, type CallOptions, type Client, type ClientOptions } from './client.ts';
 export * from './error.ts';
 export * from './port.ts';
+export * from './ssh-certificate.ts';
 export * from './ssh-key.ts';
 export * from './user.ts';
 export * from './workspace.ts';

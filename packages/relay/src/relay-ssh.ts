@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loadOrCreateHostKey, parseHostKey, type HostKey } from '@burrow/ssh';
+import { loadOrCreateHostKey, parseHostKey, parsePublicKey, type HostKey } from '@burrow/ssh';
 import type { Audit } from './audit/audit.ts';
 import { approvalUrl } from './auth/approval-routes.ts';
 import type { Auth } from './auth/auth.ts';
 import type { Clients } from './clients/index.ts';
 import type { Config } from './config/schema.ts';
 import type { Control } from './control/control.ts';
+import type { UserCa } from './control/ssh/user-ca.ts';
 import { RelayError } from './errors.ts';
 import type { RelayLogger } from './observe/logger.ts';
 import type { Router } from './routing/router.ts';
@@ -19,6 +20,7 @@ export interface RelaySshDeps {
   readonly auth: Auth;
   readonly audit: Audit;
   readonly control: Control;
+  readonly userCa: UserCa;
   readonly router: Pick<Router, 'presence' | 'waitFor'>;
   readonly clients: Clients;
   /** How people reach the control host; its port may be known late. */
@@ -34,7 +36,7 @@ export interface RelaySsh {
 
 /** Part of the composition root: joins the SSH gateway with the rooms that it asks. */
 export async function composeSsh(deps: RelaySshDeps): Promise<RelaySsh> {
-  const { config, auth, audit, control, router, clients, logger } = deps;
+  const { config, auth, audit, control, userCa, router, clients, logger } = deps;
   const keys = await hostKeys(config.ssh.hostKeyFiles, deps.dataDir);
   const gateway = createSshGateway({
     host: config.ssh.host ?? config.listen.host,
@@ -65,8 +67,11 @@ export async function composeSsh(deps: RelaySshDeps): Promise<RelaySsh> {
           return outcome.kind === 'approved' ? outcome.principal : undefined;
         },
       },
-      certificate: () =>
-        Promise.reject(new Error('This relay has no certificate authority for sshd yet.')),
+      // oxlint-disable-next-line require-await -- throws as a rejection
+      certificate: async (workspace, principal, publicLine, who) => {
+        const { blob } = parsePublicKey(publicLine);
+        return userCa.certify({ publicKey: blob, principal, who, workspace }).certificate;
+      },
       workspacesOf: (principal) => control.listWorkspaces(principal),
       audit: (event) => audit.record(event),
     },

@@ -15,6 +15,8 @@ import { addressSet } from './config/address-range.ts';
 import type { Config } from './config/schema.ts';
 import { createControl, type Control } from './control/control.ts';
 import { inProcessServer } from './control/in-process.ts';
+import { createUserCa, loadUserCaKey } from './control/ssh/user-ca.ts';
+import { SYSTEM_CLOCK } from './control/clock.ts';
 import { openDatabase } from './db/database.ts';
 import type { Driver } from './drivers/driver.ts';
 import { externalDriver } from './drivers/external.ts';
@@ -148,6 +150,10 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
         (host) => host.toLowerCase(),
       ),
     };
+    const userCa = createUserCa(
+      await loadUserCaKey(dataDir, config.ssh.userCaKeyFile),
+      SYSTEM_CLOCK,
+    );
     const control: Control = await createControl({
       database,
       drivers: [externalDriver(), ...(overrides.drivers ?? [])],
@@ -165,6 +171,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       authenticate: (request) => authenticateRequest(auth, request),
       credentials: auth,
       audit,
+      userCa,
       plugins: (parts) => [
         observeRoutes({
           readiness,
@@ -230,6 +237,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
           auth,
           audit,
           control,
+          userCa,
           router: routing,
           clients,
           publicUrl: () => publicUrlOf(config, port),

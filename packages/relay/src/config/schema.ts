@@ -131,6 +131,13 @@ const ssh = z.strictObject({
     .describe(
       'Private host keys in OpenSSH’s form. Default: `ssh_host_ed25519_key` in the data folder, made at the first start. Every relay of a cluster needs the same.',
     ),
+  userCaKeyFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Private ed25519 key, in OpenSSH’s form, of the authority that certifies people for a real sshd beside a workload. Default: `ssh_user_ca_ed25519_key` in the data folder, made at the first start. Every relay of a cluster needs the same.',
+    ),
 });
 
 const gateway = z.strictObject({

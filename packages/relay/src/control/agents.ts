@@ -3,7 +3,7 @@ import { hashAgentToken, isAgentToken } from './agent-token.ts';
 import type { ControlContext } from './context.ts';
 import type { AgentDirectory, AuthenticatedAgent } from './directory.ts';
 import { beat, renew } from './lease.ts';
-import { sshFactsOf } from './ssh-facts.ts';
+import { sshFactsOf } from './ssh/facts.ts';
 
 /** What the links room asks of the control plane. */
 export function agentDirectory(context: ControlContext): AgentDirectory {

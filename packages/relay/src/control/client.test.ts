@@ -61,6 +61,10 @@ describe('the published client', () => {
       events: [],
       next: null,
     });
+    assert.match((await client.sshUserCa()).publicKey, /^ssh-ed25519 /);
+    await assert.rejects(client.workspaces.sshCertificate('web', 'x'), {
+      code: 'workspace-unknown',
+    });
     await assert.rejects(clientOf(t, 'nobody').user.show(), { code: 'unauthenticated' });
   });
 });

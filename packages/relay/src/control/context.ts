@@ -7,7 +7,8 @@ import type { AgentActivity } from './agent-activity.ts';
 import type { Clock } from './clock.ts';
 import type { LocalWorkloads } from './local-workloads.ts';
 import type { Revocations } from './revocations.ts';
-import type { SshMemory } from './ssh-facts.ts';
+import type { SshMemory } from './ssh/facts.ts';
+import type { UserCa } from './ssh/user-ca.ts';
 import type { WorkspaceCache } from './workspace-cache.ts';
 
 /** The part of a pino logger that this room uses. Never given a secret. */
@@ -48,5 +49,6 @@ export interface ControlContext {
   readonly workloads: LocalWorkloads;
   readonly presence: (agentId: string) => Presence | undefined;
   readonly audit: Pick<Audit, 'record'>;
+  readonly userCa: UserCa;
   readonly logger: ControlLogger;
 }

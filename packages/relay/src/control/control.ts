@@ -17,7 +17,8 @@ import { PURGE_EVERY_MS, purge } from './purge.ts';
 import type { Authenticate } from './require-principal.ts';
 import { POLL_EVERY_MS, Revocations } from './revocations.ts';
 import type { Credentials } from './routes.ts';
-import { SshMemory } from './ssh-facts.ts';
+import { SshMemory } from './ssh/facts.ts';
+import type { UserCa } from './ssh/user-ca.ts';
 import { Ticker } from './ticker.ts';
 import { WorkspaceCache } from './workspace-cache.ts';
 import { ensureWorkspace, type EnsureWorkspace } from './workspaces/ensure.ts';
@@ -35,6 +36,7 @@ export interface ControlOptions {
   readonly authenticate: Authenticate;
   readonly credentials: Credentials;
   readonly audit: Pick<Audit, 'record'>;
+  readonly userCa: UserCa;
   /** More routes of the control host: signing in, the dashboard. */
   readonly plugins?: (parts: ControlParts) => readonly FastifyPluginAsync[];
   /** What this relay's links know of an agent. */
@@ -92,6 +94,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     workloads,
     presence,
     audit: options.audit,
+    userCa: options.userCa,
     logger,
   };
   const parts: ControlParts = {

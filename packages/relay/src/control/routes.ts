@@ -18,6 +18,7 @@ import type { Auth } from '../auth/auth.ts';
 import { addAuditRoutes } from './audit/routes.ts';
 import type { ControlContext } from './context.ts';
 import { principalOf, requirePrincipal, type Authenticate } from './require-principal.ts';
+import { addSshRoutes } from './ssh/routes.ts';
 import { answer, identified, named, nothing, security } from './route-parts.ts';
 import { createToken } from './user/create-token.ts';
 import { addKeyRoutes } from './user/keys/routes.ts';
@@ -58,6 +59,7 @@ export function apiRoutes(
     });
     addKeyRoutes(app, context, keys);
     addAuditRoutes(app, context);
+    addSshRoutes(app, context);
 
     app.post(
       '/workspaces',

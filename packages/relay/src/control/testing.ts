@@ -1,3 +1,4 @@
+import { generateHostKey } from '@burrow/ssh';
 import { createAuth } from '../auth/auth.ts';
 import type { AuditEvent } from '../audit/event.ts';
 import type { Principal } from '../auth/principal.ts';
@@ -5,6 +6,7 @@ import { openDatabase, type Database } from '../db/database.ts';
 import type { Driver, DriverStart, DriverStarted, DriverWorkspace } from '../drivers/driver.ts';
 import { externalDriver } from '../drivers/external.ts';
 import type { Presence } from '../routing/router.ts';
+import { createUserCa } from './ssh/user-ca.ts';
 import { createControl, type Control, type ControlOptions } from './control.ts';
 
 export interface TestClock {
@@ -75,6 +77,7 @@ export async function testControl(options: TestControlOptions = {}): Promise<Tes
       people.find((each) => request.headers.authorization === `Bearer ${each.username}`),
     credentials: auth,
     audit: { record: (event) => audited.push(event) },
+    userCa: createUserCa(generateHostKey(), clock),
     presence: (agentId) => presence.get(agentId),
     logger: { info: log, warn: log, error: log },
     ...options,

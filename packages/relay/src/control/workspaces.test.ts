@@ -402,6 +402,7 @@ describe('the app', () => {
     assert.match(body.openapi, /^3\./);
     assert.deepEqual(Object.keys(body.paths).sort(), [
       '/api/v1/audit-events',
+      '/api/v1/ssh/user-ca',
       '/api/v1/user',
       '/api/v1/user/keys',
       '/api/v1/user/keys/{id}',
@@ -411,6 +412,7 @@ describe('the app', () => {
       '/api/v1/workspaces/{name}',
       '/api/v1/workspaces/{name}/agent-token',
       '/api/v1/workspaces/{name}/ports/{port}',
+      '/api/v1/workspaces/{name}/ssh-certificate',
     ]);
     assert.ok(body.components.schemas.Workspace);
     // Agents are nowhere but as part of their workload.

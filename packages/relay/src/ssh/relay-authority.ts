@@ -27,7 +27,13 @@ export interface AuthorityDeps {
     /** Undefined: denied, or too late. */
     wait(approval: string): Promise<Principal | undefined>;
   };
-  readonly certificate: (workspace: string, user: string, publicLine: string) => Promise<string>;
+  /** `who`: the person, for the log of sshd. */
+  readonly certificate: (
+    workspace: string,
+    user: string,
+    publicLine: string,
+    who: string,
+  ) => Promise<string>;
   readonly workspacesOf: (
     principal: Principal,
   ) => Promise<readonly { readonly name: string; readonly state: string }[]>;
@@ -123,10 +129,11 @@ export function relayAuthority(deps: AuthorityDeps, signIns: SignIns): SshAuthor
     keysOf: async (id) => deps.keysOf(live(id).principal.userId),
 
     async certificate(id, workspace, publicLine) {
-      const found = await route(live(id), workspace);
+      const signIn = live(id);
+      const found = await route(signIn, workspace);
       const user = found && deps.presence(found.agentId)?.hello.sshUser;
       if (user === undefined) throw new Error(`The agent of ${workspace} is gone.`);
-      return deps.certificate(workspace, user, publicLine);
+      return deps.certificate(workspace, user, publicLine, signIn.principal.username);
     },
 
     workspacesOf: async (id) => deps.workspacesOf(live(id).principal),

@@ -1,6 +1,6 @@
 import type { Workspace } from '@burrow/api';
 import type { ControlContext } from '../context.ts';
-import { sshFactsOf } from '../ssh-facts.ts';
+import { sshFactsOf } from '../ssh/facts.ts';
 import { workspaceUrl } from '../urls.ts';
 import type { WorkspaceRow } from './rows.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { generateHostKey } from '@burrow/ssh';
-import type { Presence } from '../routing/router.ts';
-import { sshFactsOf } from './ssh-facts.ts';
-import { testControl, type TestControl } from './testing.ts';
+import type { Presence } from '../../routing/router.ts';
+import { sshFactsOf } from './facts.ts';
+import { testControl, type TestControl } from '../testing.ts';
 
 async function made(t: TestControl, name: string): Promise<string> {
   await t.call(t.alice, 'POST', '/workspaces', { name, driver: 'external' });

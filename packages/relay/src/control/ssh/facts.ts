@@ -1,9 +1,9 @@
 import { fingerprintOf } from '@burrow/ssh';
 import type { HelloInfo } from '@burrow/tunnel';
 import type { Kysely } from 'kysely';
-import type { Audit } from '../audit/audit.ts';
-import type { Tables } from '../db/tables.ts';
-import type { ControlLogger } from './context.ts';
+import type { Audit } from '../../audit/audit.ts';
+import type { Tables } from '../../db/tables.ts';
+import type { ControlLogger } from '../context.ts';
 
 /** What an agent says of the SSH server beside it, checked. */
 export interface SshFacts {

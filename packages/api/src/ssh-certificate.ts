@@ -1,0 +1,34 @@
+import { z } from 'zod';
+
+/** The authority that a real sshd beside a workload trusts. */
+export const userCaSchema = z
+  .object({
+    /** One line, `ssh-ed25519 AAAA…`: the content of the file that TrustedUserCAKeys names. */
+    publicKey: z.string(),
+    /** `SHA256:…` */
+    fingerprint: z.string(),
+  })
+  .meta({ id: 'UserCa' });
+
+export const createSshCertificateSchema = z
+  .strictObject({
+    /** The key to certify: the one line of a `.pub` file. Its private half never leaves you. */
+    publicKey: z.string().max(16_384),
+  })
+  .meta({ id: 'CreateSshCertificate' });
+
+export const sshCertificateSchema = z
+  .object({
+    /** One line; ssh reads it from `<key>-cert.pub` beside the private key. */
+    certificate: z.string(),
+    /** The account that it opens. */
+    principal: z.string(),
+    /** In decimal, as `ssh-keygen -L` and the log of sshd show it. */
+    serial: z.string(),
+    expiresAt: z.iso.datetime(),
+  })
+  .meta({ id: 'SshCertificate' });
+
+export type UserCa = z.infer<typeof userCaSchema>;
+export type CreateSshCertificate = z.infer<typeof createSshCertificateSchema>;
+export type SshCertificate = z.infer<typeof sshCertificateSchema>;
