@@ -38,10 +38,9 @@ function list<T extends string>(
 ): readonly T[] {
   if (given === undefined) return known;
   return given.split(',').flatMap((name) => {
-    // `ssh-*`: all whose names begin so.
-    const found = name.endsWith('*')
-      ? known.filter((each) => each.startsWith(name.slice(0, -1)))
-      : known.filter((each) => each === name);
+    // `ssh-*-download`: all that match.
+    const pattern = new RegExp(`^${name.replace(/[^\w*-]/g, '').replaceAll('*', '.*')}$`);
+    const found = known.filter((each) => pattern.test(each));
     if (found.length === 0) fail(`no ${what} is called ${name}; known: ${known.join(', ')}`);
     return found;
   });
@@ -54,10 +53,15 @@ function positive(name: string, given: string): number {
   return value;
 }
 
+/** What could not be measured, and why. */
+interface Failure {
+  readonly result: string;
+  readonly reason: string;
+}
+
 interface Measured {
   readonly report: Report;
-  /** Sentences: what could not be measured, and why. */
-  readonly failures: readonly string[];
+  readonly failures: readonly Failure[];
 }
 
 /** Interleaved rounds; the order turns by one each round, so that no system always runs after the same other. */
@@ -81,14 +85,15 @@ async function measure(
       values.set(system, [...(values.get(system) ?? []), result]);
     }
   }
-  const failures: string[] = [];
+  const failures: Failure[] = [];
   const report: Report = {};
   for (const [name, unit] of Object.entries(scenario.results)) {
     const row: Row = { unit };
     for (const system of systems) {
       const outcomes = (values.get(system) ?? []).map((value) => value[name]);
       const failed = outcomes.find((outcome) => outcome instanceof Error);
-      if (failed !== undefined) failures.push(`${name}, ${system}: ${failed.message}`);
+      if (failed !== undefined)
+        failures.push({ result: `${name} (${system})`, reason: failed.message });
       const numbers = outcomes.filter((outcome) => typeof outcome === 'number');
       // A median of the rounds that happened to work would be no median of this run.
       if (numbers.length === rounds) row[system] = Number(median(numbers).toFixed(3));
@@ -124,7 +129,7 @@ try {
 }
 
 const report: Report = {};
-const failures: string[] = [];
+const failures: Failure[] = [];
 {
   await using stand = await startStand({
     seconds,
@@ -142,7 +147,8 @@ const failures: string[] = [];
       Object.assign(report, measured.report);
       failures.push(...measured.failures);
     } catch (error) {
-      failures.push(`${Object.keys(scenario.results).join(', ')}: ${(error as Error).message}`);
+      for (const result of Object.keys(scenario.results))
+        failures.push({ result, reason: (error as Error).message });
     }
   }
 }
@@ -152,5 +158,6 @@ if (options.json !== undefined)
   writeFileSync(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
 console.log(format(report, judge(report)));
 // The other scenarios still tell something; the exit code says that these are missing.
-for (const failure of failures) console.error(`\nnot measured: ${failure}`);
+for (const [reason, failed] of Map.groupBy(failures, (failure) => failure.reason))
+  console.error(`\nnot measured: ${failed.map(({ result }) => result).join(', ')}:\n  ${reason}`);
 process.exit(failures.length > 0 ? 1 : 0);
