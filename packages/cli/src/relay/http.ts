@@ -40,7 +40,6 @@ export async function ask(
     return await exchange(
       httpRequest({
         createConnection: () => socket,
-        agent: false,
         method,
         path,
         headers: {
