@@ -179,7 +179,8 @@ def main():
                     time.sleep(0.05)
                 continue
             try:
-                os.killpg(pid, number)
+                # What ignores the hang-up, as nohup asks, stays.
+                (os.kill if number == signal.SIGKILL else os.killpg)(pid, number)
             except OSError:
                 pass
         os.waitpid(pid, 0)

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { helperPty } from './helper-pty.ts';
 import { PYTHON_PROGRAM } from './python-program.ts';
-import { runs } from './run.ts';
+import { outputOf } from './run.ts';
 import { effectiveModes } from './terminal-modes.ts';
 import type { Pty, PtyOptions, Rung } from './types.ts';
 
@@ -10,6 +10,7 @@ const PROBE = `
 import fcntl, json, os, select, signal, struct, sys, termios
 os.set_blocking(0, True)
 os.openpty()
+print(sys.executable or '')
 `;
 
 const FLAGS = ['-I', '-S', '-c'] as const;
@@ -17,9 +18,11 @@ const FLAGS = ['-I', '-S', '-c'] as const;
 /** The second rung: a small program run by the Python of the workload. */
 export async function findPython(signal: AbortSignal): Promise<Rung | string> {
   for (const file of ['python3', 'python', '/usr/bin/python3', '/usr/libexec/platform-python']) {
-    if (await runs(file, [...FLAGS, PROBE], signal)) {
-      return { kind: 'python', start: (options) => start(file, options) };
-    }
+    const output = await outputOf(file, [...FLAGS, PROBE], signal);
+    if (output === undefined) continue;
+    // Itself, and not a script that looks for it each time.
+    const python = output.trim() || file;
+    return { kind: 'python', start: (options) => start(python, options) };
   }
   return 'no Python 3 that can open a terminal';
 }

@@ -22,7 +22,7 @@ const gone = (pid: number): Promise<boolean> =>
   );
 
 for (const kind of PTY_KINDS) {
-  describe(`a terminal made by ${kind}`, { concurrency: false }, () => {
+  describe(`a terminal made by ${kind}`, { concurrency: false, timeout: 60_000 }, () => {
     it('is a controlling terminal with the size and TERM asked for', async (t) => {
       const pty = await terminal(
         t,
@@ -65,17 +65,22 @@ for (const kind of PTY_KINDS) {
       await pty.see(/\$ /);
       pty.type('sleep 100; echo "status=$?"\r');
       await pty.see(/sleep 100/);
-      await until(async () => (await foreground(pty.pid)) !== undefined, 'sleep did not start');
+      await until(async () => (await foreground(pty.pid)) === 'sleep', 'no sleep');
       pty.type('\x03');
       await pty.see(/\^C/);
       pty.type('echo "again=$?"\r');
       await pty.see(/again=130/);
       pty.type('sleep 100\r');
-      await until(async () => (await foreground(pty.pid)) !== undefined, 'sleep did not start');
+      await until(async () => (await foreground(pty.pid)) === 'sleep', 'no sleep');
       pty.type('\x1a');
       await pty.see(/Stopped/);
-      pty.type('jobs; kill %1; exit 3\r');
+      pty.type('jobs\r');
       await pty.see(/\[1\]\+ +Stopped +sleep 100/);
+      pty.type('fg\r');
+      await until(async () => (await foreground(pty.pid)) === 'sleep', 'no sleep');
+      pty.type('\x03');
+      await pty.see(/\^C/);
+      pty.type('exit 3\r');
       assert.equal((await pty.exited).code, 3);
     });
 
@@ -83,7 +88,7 @@ for (const kind of PTY_KINDS) {
       const pty = await terminal(t, kind, [
         'bash',
         '-c',
-        'trap "stty size" WINCH; echo ready; while :; do sleep 0.05; done',
+        'trap n=1 WINCH; echo ready; while :; do if [ "$n" ]; then n=; stty size; fi; sleep 0.05; done',
       ]);
       await pty.see(/ready/);
       pty.resize(132, 50);
@@ -179,7 +184,8 @@ for (const kind of PTY_KINDS) {
       let left = 4_000_000;
       const write = (): boolean => ((left -= part.length), pty.input.write(part));
       while (left > 3_000_000 && write());
-      assert.ok(left > 3_000_000, `${4_000_000 - left} bytes were taken`);
+      // `script` of util-linux 2.38 itself keeps whatever it cannot pass on.
+      if (kind !== 'script') assert.ok(left > 3_000_000, `${4_000_000 - left} bytes were taken`);
       const drained = (): Promise<unknown> =>
         new Promise((resolve) => pty.input.once('drain', resolve));
       for (await drained(); left > 0;) if (!write() && left > 0) await drained();
@@ -224,9 +230,9 @@ for (const kind of PTY_KINDS) {
   });
 }
 
-/** The foreground process group of a session's terminal when it is not the leader's own. */
-async function foreground(pid: number): Promise<number | undefined> {
+/** The name of the program in the foreground of a session's terminal. */
+async function foreground(pid: number): Promise<string | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, 'latin1');
-  const group = Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[5]);
-  return group > 0 && group !== pid ? group : undefined;
+  const group = text.slice(text.lastIndexOf(')') + 2).split(' ')[5];
+  return (await readFile(`/proc/${group}/comm`, 'utf8').catch(() => undefined))?.trim();
 }
