@@ -1,3 +1,4 @@
+export { openAgentChannel } from './agent-channel.ts';
 export {
   algorithmsFor,
   CLIENT_ALGORITHMS,

@@ -38,6 +38,8 @@ export interface WorkloadOptions {
 export function connectWorkload(options: WorkloadOptions): Promise<WorkloadConnection> {
   const { link, to, person, key, signal } = options;
   const stream = channelToDuplex(openSsh(link, to.workspace, person, [key.fingerprint]));
+  // SSH knows no half-closed transport: whoever ends it is gone.
+  stream.once('end', () => stream.end());
   const connection = new ssh2.Client();
   const made: WorkloadConnection = {
     connection,

@@ -1,0 +1,179 @@
+import { lstat, unlink } from 'node:fs/promises';
+import { connect, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { Connection, ServerChannel } from 'ssh2';
+import { AGENT_SSH_LIMITS } from './limits.ts';
+import { listen } from './listening.ts';
+
+export interface ForwardingPolicy {
+  /** Whether the client may reach, or listen on, that port of loopback. */
+  readonly mayReach: (port: number) => boolean;
+  readonly mayReachPath: (path: string) => boolean;
+  /** Other hosts than loopback, from the workload's network. */
+  readonly anywhere: boolean;
+}
+
+const LOOPBACK = new Set(['localhost', '127.0.0.1', '::1', 'ip6-localhost', '']);
+
+/**
+ * Ports and unix sockets both ways (RFC 4254, section 7; OpenSSH's PROTOCOL,
+ * section 2.4). What listens for the client does so on loopback only.
+ */
+export function serveForwarding(
+  connection: Connection,
+  policy: ForwardingPolicy,
+  /** `ssh -J` into this very server. */
+  self: {
+    readonly isSelf: (host: string, port: number) => boolean;
+    readonly serve: (channel: ServerChannel) => void;
+  },
+): () => void {
+  const listeners = new Map<string, Server>();
+  const paths = new Set<string>();
+  let carried = 0;
+
+  connection.on('tcpip', (accept, reject, { destIP, destPort }) => {
+    if (self.isSelf(destIP, destPort)) {
+      const channel = accept();
+      if (channel !== undefined) self.serve(channel);
+      return;
+    }
+    const host = destIP.toLowerCase();
+    const local = LOOPBACK.has(host);
+    if (!(local ? policy.mayReach(destPort) : policy.anywhere) || !room()) return reject?.();
+    dial(local ? { port: destPort, host: 'localhost' } : { port: destPort, host }, accept, reject);
+  });
+  connection.on('openssh.streamlocal', (accept, reject, { socketPath }) => {
+    if (!policy.mayReachPath(socketPath) || !room()) return reject?.();
+    dial({ path: socketPath }, accept, reject);
+  });
+  // oxlint-disable-next-line typescript/no-explicit-any -- ssh2 types each request's facts apart
+  connection.on('request', (accept, reject, name, info: any) => {
+    void request(String(name), info).then(
+      (port) => (accept as ((port?: number) => void) | undefined)?.(port),
+      () => reject?.(),
+    );
+  });
+
+  async function request(
+    name: string,
+    info: { bindAddr?: string; bindPort?: number; socketPath?: string },
+  ): Promise<number | undefined> {
+    const { bindAddr = '', bindPort = 0, socketPath = '' } = info;
+    switch (name) {
+      case 'tcpip-forward': {
+        if (listeners.size >= AGENT_SSH_LIMITS.listeners) throw new Error('too many');
+        if (bindPort !== 0 && !policy.mayReach(bindPort)) throw new Error('not allowed');
+        const server = await listen({ host: '127.0.0.1', port: bindPort }, (socket) =>
+          offer(socket, (open) =>
+            connection.forwardOut(
+              bindAddr,
+              (server.address() as AddressInfo).port,
+              socket.remoteAddress ?? '127.0.0.1',
+              socket.remotePort ?? 0,
+              open,
+            ),
+          ),
+        );
+        const { port } = server.address() as AddressInfo;
+        listeners.set(`${bindAddr}:${port}`, server);
+        return port;
+      }
+      case 'cancel-tcpip-forward':
+        return close(`${bindAddr}:${bindPort}`);
+      case 'streamlocal-forward@openssh.com': {
+        if (listeners.size >= AGENT_SSH_LIMITS.listeners) throw new Error('too many');
+        await removeStale(socketPath);
+        const server = await listen({ path: socketPath }, (socket) =>
+          offer(socket, (open) => connection.openssh_forwardOutStreamLocal(socketPath, open)),
+        );
+        paths.add(socketPath);
+        listeners.set(socketPath, server);
+        return undefined;
+      }
+      case 'cancel-streamlocal-forward@openssh.com':
+        return close(socketPath);
+      default:
+        throw new Error('unknown');
+    }
+  }
+
+  function close(name: string): undefined {
+    const server = listeners.get(name);
+    if (server === undefined) throw new Error('there is none');
+    listeners.delete(name);
+    server.close();
+    return undefined;
+  }
+
+  function room(): boolean {
+    return carried < AGENT_SSH_LIMITS.forwards;
+  }
+
+  /** From the client to something here. */
+  function dial(
+    to: { port: number; host: string } | { path: string },
+    accept: () => ServerChannel,
+    reject: (() => void) | undefined,
+  ): void {
+    carried += 1;
+    const socket = connect({ ...to, allowHalfOpen: true, noDelay: true, autoSelectFamily: true });
+    const late = setTimeout(
+      () => socket.destroy(new Error('timed out')),
+      AGENT_SSH_LIMITS.connectMs,
+    );
+    let joined = false;
+    socket.once('connect', () => {
+      clearTimeout(late);
+      joined = true;
+      const channel = accept();
+      if (channel === undefined) return void socket.destroy();
+      pipeBoth(channel, socket);
+    });
+    socket.on('error', () => {});
+    socket.once('close', () => {
+      clearTimeout(late);
+      carried -= 1;
+      if (!joined) reject?.();
+    });
+  }
+
+  /** From something here to the client. */
+  function offer(
+    socket: Socket,
+    open: (callback: (error: Error | undefined, channel: ServerChannel) => void) => void,
+  ): void {
+    socket.on('error', () => {});
+    if (!room()) return void socket.destroy();
+    carried += 1;
+    socket.once('close', () => (carried -= 1));
+    try {
+      open((error, channel) => {
+        if (error === undefined && channel !== undefined) pipeBoth(channel, socket);
+        else socket.destroy();
+      });
+    } catch {
+      // The connection ended in the meantime.
+      socket.destroy();
+    }
+  }
+
+  return () => {
+    for (const server of listeners.values()) server.close();
+    listeners.clear();
+    for (const path of paths) void unlink(path).catch(() => {});
+  };
+}
+
+export function pipeBoth(channel: ServerChannel, socket: Socket): void {
+  channel.pipe(socket).pipe(channel);
+  channel.on('error', () => socket.destroy());
+  socket.on('error', () => channel.destroy());
+  channel.on('close', () => socket.destroy());
+  socket.on('close', () => channel.end());
+}
+
+/** As StreamLocalBindUnlink does: a socket file left by a session before; nothing else is touched. */
+async function removeStale(path: string): Promise<void> {
+  const there = await lstat(path).catch(() => undefined);
+  if (there?.isSocket() === true) await unlink(path);
+}

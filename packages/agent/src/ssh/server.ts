@@ -1,0 +1,127 @@
+import { homedir } from 'node:os';
+import type { Duplex } from 'node:stream';
+import { SERVER_ALGORITHMS, tune, type HostKey } from '@burrow/ssh';
+import type { Channel } from '@burrow/tunnel';
+import { channelToDuplex } from '@burrow/tunnel/node';
+import ssh2, { type Connection, type SFTPWrapper } from 'ssh2';
+import { admit } from './admission.ts';
+import { AgentForwarding } from './agent-forwarding.ts';
+import { serveForwarding, type ForwardingPolicy } from './forwarding.ts';
+import { AGENT_SSH_LIMITS } from './limits.ts';
+import { serveSession } from './session.ts';
+
+export interface SshServerOptions {
+  readonly hostKey: HostKey;
+  readonly software: string;
+  /** Where sessions begin; undefined: the home of the agent's user. */
+  readonly directory: string | undefined;
+  readonly policy: ForwardingPolicy;
+  /** The workload's name, for `ssh -J` into itself and for its sessions. */
+  readonly workload: () => string;
+  readonly serveSftp: (sftp: SFTPWrapper, options: { home: string; signal: AbortSignal }) => void;
+  readonly log: (level: 'info' | 'warn', event: string, fields: object) => void;
+}
+
+// Its pings would be answered by clients, not by who is asked: the link notices the dead.
+(ssh2.Server as unknown as { KEEPALIVE_CLIENT_INTERVAL: number }).KEEPALIVE_CLIENT_INTERVAL = 0;
+
+/** The agent's own SSH server. It listens nowhere: each connection is a channel of the tunnel. */
+export class SshServer {
+  readonly #options: SshServerOptions;
+  readonly #connections = new Set<Connection>();
+
+  constructor(options: SshServerOptions) {
+    this.#options = options;
+  }
+
+  /** Takes a channel whose target is `ssh`. `onDone` is called once, when nothing of it is left. */
+  serve(channel: Channel, onDone: () => void): void {
+    const { target, principal, uid } = channel;
+    const authorizedKeys = target.kind === 'ssh' ? target.authorizedKeys : [];
+    const stream = channelToDuplex(channel);
+    stream.once('close', onDone);
+    stream.on('error', () => {});
+    this.#serve(stream, authorizedKeys, { user: principal.username, channel: uid });
+    channel.accept();
+  }
+
+  /** Ends every connection. Idempotent. */
+  stop(): void {
+    for (const connection of this.#connections) connection.end();
+  }
+
+  #serve(
+    stream: Duplex,
+    authorizedKeys: readonly string[],
+    facts: { readonly user: string; readonly channel: string },
+  ): void {
+    const { hostKey, software, policy, log } = this.#options;
+    const server = new ssh2.Server(
+      {
+        hostKeys: [hostKey.privateKey],
+        algorithms: { ...SERVER_ALGORITHMS },
+        ident: software,
+      },
+      (connection) => {
+        this.#connections.add(connection);
+        tune(connection);
+        const gone = new AbortController();
+        const late = setTimeout(() => connection.end(), AGENT_SSH_LIMITS.signInMs);
+        const agent = new AgentForwarding(connection);
+        let closeForwards = (): void => {};
+        let sessions = 0;
+        connection.on('error', () => {});
+        admit(connection, authorizedKeys, (fingerprint) =>
+          log('warn', 'ssh-refused', { ...facts, fingerprint }),
+        );
+        connection.on('ready', () => {
+          clearTimeout(late);
+          closeForwards = serveForwarding(connection, policy, {
+            isSelf: (host, port) => port === 22 && this.#isSelf(host),
+            serve: (inner) => this.#serve(inner, authorizedKeys, facts),
+          });
+        });
+        connection.on('session', (accept, reject) => {
+          if (sessions >= AGENT_SSH_LIMITS.sessions) return reject();
+          const session = accept();
+          if (session === undefined) return;
+          sessions += 1;
+          session.on('close', () => (sessions -= 1));
+          serveSession(session, {
+            directory: this.#options.directory,
+            facts: {
+              // The client's own address is the relay's to know.
+              SSH_CONNECTION: '127.0.0.1 0 127.0.0.1 22',
+              SSH_CLIENT: '127.0.0.1 0 22',
+              BURROW_WORKSPACE: this.#options.workload(),
+              BURROW_USER: facts.user,
+            },
+            forwardAgent: () => agent.socketPath(),
+            serveSftp: (over, signal) =>
+              over.on('sftp', (acceptSftp) =>
+                this.#options.serveSftp(acceptSftp(), { home: homedir(), signal }),
+              ),
+            onStarted: (what) => log('info', 'ssh-session', { ...facts, what }),
+            signal: gone.signal,
+          });
+        });
+        connection.on('close', () => {
+          this.#connections.delete(connection);
+          clearTimeout(late);
+          gone.abort();
+          closeForwards();
+          agent.close();
+        });
+      },
+    );
+    // SSH knows no half-closed transport: whoever ends it is gone.
+    stream.once('end', () => stream.end());
+    server.injectSocket(stream as never);
+  }
+
+  #isSelf(host: string): boolean {
+    const name = this.#options.workload();
+    const asked = host.toLowerCase();
+    return name !== '' && (asked === name || asked === `${name}.burrow`);
+  }
+}
