@@ -1,0 +1,1 @@
+export { serveSftp, type SftpChannel, type SftpOptions } from './serve.ts';
