@@ -22,4 +22,4 @@ export const CLIENT_LIMITS = Object.freeze({
   lingerMs: 5_000,
 });
 
-export type ClientLimits = typeof CLIENT_LIMITS;
+export type ClientLimits = { readonly [Name in keyof typeof CLIENT_LIMITS]: number };
