@@ -228,6 +228,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
         waitForAgentMs: config.gateway.agentWaitMs,
       },
       log: logger,
+      audit,
       addressOf: ({ headers }) => forwardedHops(headers)[0] ?? '',
     });
     const ssh = config.ssh.enabled

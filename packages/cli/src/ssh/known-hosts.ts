@@ -1,4 +1,4 @@
-import { hostKeyOf } from '../relay/workspace-ssh.ts';
+import { workspaceSsh } from '../relay/workspace-ssh.ts';
 import { readSettings } from '../settings/settings.ts';
 import { SUFFIX, workspaceOf } from './host-name.ts';
 
@@ -7,5 +7,6 @@ export async function knownHosts(host: string): Promise<string> {
   // With another port than 22, ssh looks for [host]:port (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
   const plain = /^\[(.*)\](?::\d+)?$/.exec(host)?.[1] ?? host;
   if (!plain.toLowerCase().endsWith(SUFFIX)) return '';
-  return `${host} ${await hostKeyOf(readSettings(), workspaceOf(plain))}\n`;
+  const { hostKey } = await workspaceSsh(readSettings(), workspaceOf(plain));
+  return `${host} ${hostKey}\n`;
 }

@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { CliError } from '../cli-error.ts';
 import { tell } from '../output.ts';
 import { plainText } from '../plain-text.ts';
-import { hostKeyOf } from '../relay/workspace-ssh.ts';
+import { certify, workspaceSsh } from '../relay/workspace-ssh.ts';
 import { readSettings } from '../settings/settings.ts';
 import { fingerprintOfLine } from './fingerprints.ts';
 import { SUFFIX, workspaceOf } from './host-name.ts';
-import { makeKeyPair } from './key-pair.ts';
+import { makeKeyPair, type KeyPair } from './key-pair.ts';
 import { forShell } from './own-command.ts';
 
 /** As ssh itself ends when it could not connect (ssh(1), EXIT STATUS). */
@@ -21,9 +21,22 @@ export async function runSsh(host: string, rest: readonly string[]): Promise<num
   let folder: string | undefined;
   try {
     const workspace = workspaceOf(host);
-    const hostKey = await hostKeyOf(readSettings(), workspace);
+    const settings = readSettings();
+    const { hostKey, sshdUser } = await workspaceSsh(settings, workspace);
+    const pair = makeKeyPair('burrow');
+    const certificate =
+      sshdUser === undefined ? undefined : await certify(settings, workspace, pair.publicLine);
     folder = mkdtempSync(join(process.env['XDG_RUNTIME_DIR'] || tmpdir(), 'burrow-ssh-'));
-    return await start(sshArguments(workspace, hostKey, folder, rest));
+    const { options, command } = split(rest);
+    const own = sshSettings(folder, { workspace, hostKey, sshdUser, pair, certificate });
+    return await start([
+      // Of a setting that is there twice ssh takes the first (ssh_config(5)).
+      ...Object.entries(own.fixed).flatMap(([name, value]) => ['-o', `${name}=${value}`]),
+      ...options,
+      ...Object.entries(own.defaults).flatMap(([name, value]) => ['-o', `${name}=${value}`]),
+      workspace + SUFFIX,
+      ...command,
+    ]);
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     tell(`burrow: ${plainText(error.message)}`);
@@ -33,45 +46,43 @@ export async function runSsh(host: string, rest: readonly string[]): Promise<num
   }
 }
 
-/** Writes what they name into `folder`, which is for its owner alone. */
-function sshArguments(
-  workspace: string,
-  hostKey: string,
+interface Connection {
+  readonly workspace: string;
+  readonly hostKey: string;
+  readonly sshdUser: string | undefined;
+  readonly pair: KeyPair;
+  readonly certificate: string | undefined;
+}
+
+/** Writes the files that they name into `folder`, which is for its owner alone. */
+function sshSettings(
   folder: string,
-  rest: readonly string[],
-): string[] {
-  const { options, command } = split(rest);
+  { workspace, hostKey, sshdUser, pair, certificate }: Connection,
+): { fixed: Record<string, string>; defaults: Record<string, string> } {
   const identity = join(folder, 'id');
   const knownHosts = join(folder, 'known_hosts');
-  const { privateKey, publicLine } = makeKeyPair('burrow');
-  writeFileSync(identity, privateKey, { mode: 0o600 });
-  writeFileSync(`${identity}.pub`, `${publicLine}\n`);
+  writeFileSync(identity, pair.privateKey, { mode: 0o600 });
+  writeFileSync(`${identity}.pub`, `${pair.publicLine}\n`);
+  // ssh finds it by its name.
+  if (certificate !== undefined) writeFileSync(`${identity}-cert.pub`, `${certificate}\n`);
   writeFileSync(knownHosts, `${workspace}${SUFFIX} ${hostKey}\n`);
-  const settings = {
-    ProxyCommand: forShell([
-      'ssh-proxy',
-      '--key',
-      fingerprintOfLine(publicLine) ?? '',
-      '--',
-      workspace,
-    ]),
-    HostKeyAlias: workspace + SUFFIX,
-    UserKnownHostsFile: `"${knownHosts}"`,
-    GlobalKnownHostsFile: 'none',
-    KnownHostsCommand: 'none',
-    StrictHostKeyChecking: 'yes',
-    UpdateHostKeys: 'no',
-    CheckHostIP: 'no',
-    IdentityFile: `"${identity}"`,
-    IdentitiesOnly: 'yes',
-    PreferredAuthentications: 'publickey',
+  const fingerprint = fingerprintOfLine(pair.publicLine) ?? '';
+  return {
+    fixed: {
+      ProxyCommand: forShell(['ssh-proxy', '--key', fingerprint, '--', workspace]),
+      HostKeyAlias: workspace + SUFFIX,
+      UserKnownHostsFile: `"${knownHosts}"`,
+      GlobalKnownHostsFile: 'none',
+      KnownHostsCommand: 'none',
+      StrictHostKeyChecking: 'yes',
+      UpdateHostKeys: 'no',
+      CheckHostIP: 'no',
+      IdentityFile: `"${identity}"`,
+      IdentitiesOnly: 'yes',
+      PreferredAuthentications: 'publickey',
+    },
+    defaults: sshdUser === undefined ? {} : { User: sshdUser },
   };
-  return [
-    ...Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]),
-    ...options,
-    workspace + SUFFIX,
-    ...command,
-  ];
 }
 
 /** `-- -A -L … -- command`: only a `--` at the very beginning starts options, as a command may hold one too. */
