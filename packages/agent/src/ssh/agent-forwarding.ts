@@ -1,5 +1,5 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import type { Server } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openAgentChannel } from '@burrow/ssh';
@@ -15,7 +15,7 @@ export class AgentForwarding {
   #server: Server | undefined;
   #folder: string | undefined;
   #closed = false;
-  #open = 0;
+  readonly #sockets = new Set<Socket>();
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -29,6 +29,7 @@ export class AgentForwarding {
   close(): void {
     this.#closed = true;
     this.#server?.close();
+    for (const socket of this.#sockets) socket.destroy();
     if (this.#folder !== undefined) void rm(this.#folder, { recursive: true, force: true });
   }
 
@@ -39,9 +40,9 @@ export class AgentForwarding {
     const path = join(folder, 'agent');
     this.#server = await listen({ path }, (socket) => {
       socket.on('error', () => {});
-      if (this.#open >= AGENT_SSH_LIMITS.forwards) return void socket.destroy();
-      this.#open += 1;
-      socket.once('close', () => (this.#open -= 1));
+      if (this.#sockets.size >= AGENT_SSH_LIMITS.forwards) return void socket.destroy();
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
       try {
         openAgentChannel(this.#connection, (error, channel) => {
           if (error === undefined) pipeBoth(channel, socket);

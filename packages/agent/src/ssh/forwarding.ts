@@ -1,5 +1,6 @@
 import { lstat, unlink } from 'node:fs/promises';
 import { connect, type AddressInfo, type Server, type Socket } from 'node:net';
+import { keepHalfOpen, mendOutput } from '@burrow/ssh';
 import type { Connection, ServerChannel } from 'ssh2';
 import { AGENT_SSH_LIMITS } from './limits.ts';
 import { listen } from './listening.ts';
@@ -27,9 +28,11 @@ export function serveForwarding(
     readonly serve: (channel: ServerChannel) => void;
   },
 ): () => void {
-  const listeners = new Map<string, Server>();
-  const paths = new Set<string>();
-  let carried = 0;
+  /** Undefined: about to listen. */
+  const listeners = new Map<string, Server | undefined>();
+  const carried = new Set<Socket>();
+  let over = false;
+  let anyPorts = 0;
 
   connection.on('tcpip', (accept, reject, { destIP, destPort }) => {
     if (self.isSelf(destIP, destPort)) {
@@ -61,9 +64,10 @@ export function serveForwarding(
     const { bindAddr = '', bindPort = 0, socketPath = '' } = info;
     switch (name) {
       case 'tcpip-forward': {
-        if (listeners.size >= AGENT_SSH_LIMITS.listeners) throw new Error('too many');
         if (bindPort !== 0 && !policy.mayReach(bindPort)) throw new Error('not allowed');
-        const server = await listen({ host: '127.0.0.1', port: bindPort }, (socket) =>
+        // The system chooses among free ports: no two of these are the same.
+        const slot = bindPort === 0 ? `any ${(anyPorts += 1)}` : `${bindAddr}:${bindPort}`;
+        const server = await listenAs(slot, { host: '127.0.0.1', port: bindPort }, (socket) =>
           offer(socket, (open) =>
             connection.forwardOut(
               bindAddr,
@@ -75,19 +79,18 @@ export function serveForwarding(
           ),
         );
         const { port } = server.address() as AddressInfo;
+        listeners.delete(slot);
         listeners.set(`${bindAddr}:${port}`, server);
         return port;
       }
       case 'cancel-tcpip-forward':
         return close(`${bindAddr}:${bindPort}`);
       case 'streamlocal-forward@openssh.com': {
-        if (listeners.size >= AGENT_SSH_LIMITS.listeners) throw new Error('too many');
+        if (!policy.mayReachPath(socketPath)) throw new Error('not allowed');
         await removeStale(socketPath);
-        const server = await listen({ path: socketPath }, (socket) =>
+        await listenAs(socketPath, { path: socketPath }, (socket) =>
           offer(socket, (open) => connection.openssh_forwardOutStreamLocal(socketPath, open)),
         );
-        paths.add(socketPath);
-        listeners.set(socketPath, server);
         return undefined;
       }
       case 'cancel-streamlocal-forward@openssh.com':
@@ -95,6 +98,26 @@ export function serveForwarding(
       default:
         throw new Error('unknown');
     }
+  }
+
+  async function listenAs(
+    name: string,
+    at: { host: string; port: number } | { path: string },
+    onSocket: (socket: Socket) => void,
+  ): Promise<Server> {
+    if (over || listeners.size >= AGENT_SSH_LIMITS.listeners) throw new Error('too many');
+    if (listeners.has(name)) throw new Error('there is one');
+    listeners.set(name, undefined);
+    const server = await listen(at, onSocket).catch((error: unknown) => {
+      listeners.delete(name);
+      throw error;
+    });
+    if (over) {
+      server.close();
+      throw new Error('the connection is over');
+    }
+    listeners.set(name, server);
+    return server;
   }
 
   function close(name: string): undefined {
@@ -106,7 +129,7 @@ export function serveForwarding(
   }
 
   function room(): boolean {
-    return carried < AGENT_SSH_LIMITS.forwards;
+    return !over && carried.size < AGENT_SSH_LIMITS.forwards;
   }
 
   /** From the client to something here. */
@@ -115,13 +138,13 @@ export function serveForwarding(
     accept: () => ServerChannel,
     reject: (() => void) | undefined,
   ): void {
-    carried += 1;
     const socket = connect({ ...to, allowHalfOpen: true, noDelay: true, autoSelectFamily: true });
     const late = setTimeout(
       () => socket.destroy(new Error('timed out')),
       AGENT_SSH_LIMITS.connectMs,
     );
     let joined = false;
+    carried.add(socket);
     socket.once('connect', () => {
       clearTimeout(late);
       joined = true;
@@ -132,8 +155,8 @@ export function serveForwarding(
     socket.on('error', () => {});
     socket.once('close', () => {
       clearTimeout(late);
-      carried -= 1;
-      if (!joined) reject?.();
+      carried.delete(socket);
+      if (!joined && !over) reject?.();
     });
   }
 
@@ -144,8 +167,8 @@ export function serveForwarding(
   ): void {
     socket.on('error', () => {});
     if (!room()) return void socket.destroy();
-    carried += 1;
-    socket.once('close', () => (carried -= 1));
+    carried.add(socket);
+    socket.once('close', () => carried.delete(socket));
     try {
       open((error, channel) => {
         if (error === undefined && channel !== undefined) pipeBoth(channel, socket);
@@ -158,17 +181,26 @@ export function serveForwarding(
   }
 
   return () => {
-    for (const server of listeners.values()) server.close();
+    over = true;
+    // Node removes the files of unix sockets.
+    for (const server of listeners.values()) server?.close();
     listeners.clear();
-    for (const path of paths) void unlink(path).catch(() => {});
+    for (const socket of carried) socket.destroy();
   };
 }
 
+/** Copies both ways; each direction ends by itself. */
 export function pipeBoth(channel: ServerChannel, socket: Socket): void {
+  mendOutput(channel);
+  keepHalfOpen(channel);
   channel.pipe(socket).pipe(channel);
   channel.on('error', () => socket.destroy());
   socket.on('error', () => channel.destroy());
-  channel.on('close', () => socket.destroy());
+  channel.on('close', () => {
+    // What the client said last is still for the app, if it reads.
+    socket.setTimeout(AGENT_SSH_LIMITS.lingerMs, () => socket.destroy());
+    socket.destroySoon();
+  });
   socket.on('close', () => channel.end());
 }
 

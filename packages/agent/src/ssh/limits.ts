@@ -3,7 +3,7 @@ export const AGENT_SSH_LIMITS = {
   /** Until a key was accepted. */
   signInMs: 30_000,
   /** Keys tried. The relay names what is admitted, so an honest client needs few. */
-  tries: 10,
+  tries: 6,
   sessions: 256,
   /** Connections carried by forwarding, both directions. */
   forwards: 512,
@@ -13,4 +13,6 @@ export const AGENT_SSH_LIMITS = {
   variables: 64,
   variableBytes: 4_096,
   connectMs: 10_000,
+  /** How long an app that does not read may hold what a closed channel left for it. */
+  lingerMs: 10_000,
 } as const;

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { SERVER_ALGORITHMS, tune, type HostKey } from '@burrow/ssh';
 import type { Channel } from '@burrow/tunnel';
 import { channelToDuplex } from '@burrow/tunnel/node';
-import ssh2, { type Connection, type SFTPWrapper } from 'ssh2';
+import ssh2, { type Connection, type ServerChannel } from 'ssh2';
 import { admit } from './admission.ts';
 import { AgentForwarding } from './agent-forwarding.ts';
 import { serveForwarding, type ForwardingPolicy } from './forwarding.ts';
@@ -18,7 +18,12 @@ export interface SshServerOptions {
   readonly policy: ForwardingPolicy;
   /** The workload's name, for `ssh -J` into itself and for its sessions. */
   readonly workload: () => string;
-  readonly serveSftp: (sftp: SFTPWrapper, options: { home: string; signal: AbortSignal }) => void;
+  readonly serveSftp: (
+    channel: ServerChannel,
+    options: { readonly home: string; readonly signal: AbortSignal },
+  ) => void;
+  /** From the channel's opening until a key is accepted. */
+  readonly signInMs?: number;
   readonly log: (level: 'info' | 'warn', event: string, fields: object) => void;
 }
 
@@ -56,6 +61,12 @@ export class SshServer {
     facts: { readonly user: string; readonly channel: string },
   ): void {
     const { hostKey, software, policy, log } = this.#options;
+    // From before the first byte: ssh2 itself waits for ever for the client's version.
+    const late = setTimeout(
+      () => stream.destroy(),
+      this.#options.signInMs ?? AGENT_SSH_LIMITS.signInMs,
+    );
+    stream.once('close', () => clearTimeout(late));
     const server = new ssh2.Server(
       {
         hostKeys: [hostKey.privateKey],
@@ -66,7 +77,6 @@ export class SshServer {
         this.#connections.add(connection);
         tune(connection);
         const gone = new AbortController();
-        const late = setTimeout(() => connection.end(), AGENT_SSH_LIMITS.signInMs);
         const agent = new AgentForwarding(connection);
         let closeForwards = (): void => {};
         let sessions = 0;
@@ -97,17 +107,14 @@ export class SshServer {
               BURROW_USER: facts.user,
             },
             forwardAgent: () => agent.socketPath(),
-            serveSftp: (over, signal) =>
-              over.on('sftp', (acceptSftp) =>
-                this.#options.serveSftp(acceptSftp(), { home: homedir(), signal }),
-              ),
+            serveSftp: (channel, closed) =>
+              this.#options.serveSftp(channel, { home: homedir(), signal: closed }),
             onStarted: (what) => log('info', 'ssh-session', { ...facts, what }),
             signal: gone.signal,
           });
         });
         connection.on('close', () => {
           this.#connections.delete(connection);
-          clearTimeout(late);
           gone.abort();
           closeForwards();
           agent.close();

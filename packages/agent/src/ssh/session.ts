@@ -1,4 +1,5 @@
 import { access, constants } from 'node:fs/promises';
+import { mendOutput } from '@burrow/ssh';
 import type { AcceptConnection, RejectConnection, ServerChannel, Session } from 'ssh2';
 import { findShell, mayBeSet, sessionEnvironment } from './environment.ts';
 import { AGENT_SSH_LIMITS } from './limits.ts';
@@ -11,7 +12,7 @@ export interface SessionOptions {
   readonly facts: Readonly<Record<string, string>>;
   /** Path of a socket for the client's SSH agent. Rejects when it cannot be had. */
   readonly forwardAgent: () => Promise<string>;
-  readonly serveSftp: (session: Session, channelClosed: AbortSignal) => void;
+  readonly serveSftp: (channel: ServerChannel, closed: AbortSignal) => void;
   readonly onStarted: (what: 'shell' | 'exec' | 'sftp') => void;
   /** The connection is over. */
   readonly signal: AbortSignal;
@@ -56,7 +57,14 @@ export function serveSession(session: Session, options: SessionOptions): void {
   session.on('x11', (_accept, reject) => reject?.());
   session.on('shell', (accept, reject) => begin(accept, reject, undefined));
   session.on('exec', (accept, reject, { command }) => begin(accept, reject, command));
-  session.on('subsystem', (_accept, reject) => reject?.());
+  session.on('subsystem', (accept, reject, { name }) => {
+    if (begun || name !== 'sftp') return reject?.();
+    begun = true;
+    options.onStarted('sftp');
+    const channel = accept();
+    mendOutput(channel);
+    options.serveSftp(channel, closed.signal);
+  });
   const closed = new AbortController();
   session.on('close', () => {
     closed.abort();
@@ -70,7 +78,6 @@ export function serveSession(session: Session, options: SessionOptions): void {
     },
     { once: true, signal: closed.signal },
   );
-  options.serveSftp(session, closed.signal);
 
   function begin(
     accept: AcceptConnection<ServerChannel>,
@@ -81,7 +88,7 @@ export function serveSession(session: Session, options: SessionOptions): void {
     begun = true;
     options.onStarted(command === undefined ? 'shell' : 'exec');
     const channel = accept();
-    channel.on('error', () => {});
+    mendOutput(channel);
     void run(channel, command).catch((error: Error) => {
       channel.stderr.end(`burrow-agent: ${error.message}\n`);
       channel.exit(255);
@@ -121,6 +128,8 @@ async function join(channel: ServerChannel, running: Running): Promise<void> {
   stdout.pipe(channel, { end: false });
   stderr?.pipe(channel.stderr, { end: false });
   const [{ code, signal }] = await Promise.all([running.exited, over(stdout), over(stderr)]);
+  // Closing the channel waits for one output only: all of the other goes out first.
+  if (stderr !== undefined) await new Promise<void>((resolve) => channel.stderr.end(resolve));
   if (signal !== null) channel.exit(signal, false, '');
   else channel.exit(code ?? 255);
   channel.end();

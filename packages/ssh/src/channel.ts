@@ -1,0 +1,105 @@
+/**
+ * What ssh2's server channels get wrong, mended from outside. Like
+ * `raw-connection.ts` it reaches into private parts; `channel.test.ts` fails
+ * when one of them has moved.
+ */
+import type { Writable } from 'node:stream';
+import type { ServerChannel } from 'ssh2';
+
+const STDERR = 1;
+
+interface Private {
+  server: boolean;
+  readonly outgoing: {
+    readonly id: number;
+    readonly packetSize: number;
+    window: number;
+    state: 'open' | 'eof' | 'closing' | 'closed';
+  };
+  readonly _client: {
+    readonly _protocol: {
+      channelData(id: number, data: Uint8Array): void;
+      channelExtData(id: number, data: Uint8Array, type: number): void;
+    };
+  };
+  /** Whether the next WINDOW_ADJUST calls `_chunkcb`, as it does while there is no `_chunk`. */
+  _waitWindow: boolean;
+  _chunkcb: () => void;
+  _write: Write;
+  readonly stderr: Writable & { _write: Write };
+}
+
+type Write = (data: Buffer, encoding: string, done: () => void) => void;
+
+interface Piece {
+  data: Buffer;
+  readonly error: boolean;
+  readonly done: () => void;
+}
+
+/**
+ * Lets standard output and error share the client's window. ssh2 remembers
+ * what waits for it in a way that stalls one of them, or sends a part twice,
+ * when both wait. Call it as soon as the channel is accepted. Errors of
+ * writing to a channel that the client has closed are dropped: nobody is there
+ * to be told.
+ */
+export function mendOutput(channel: ServerChannel): void {
+  const inside = channel as unknown as Private;
+  const { outgoing } = inside;
+  const protocol = inside._client._protocol;
+  /** At most one of each output. */
+  const waiting: Piece[] = [];
+  let pumping = false;
+
+  const pump = (): void => {
+    if (pumping) return;
+    pumping = true;
+    while (outgoing.state === 'open' && outgoing.window > 0) {
+      const piece = waiting.shift();
+      if (piece === undefined) break;
+      const { data } = piece;
+      const bytes = Math.min(data.length, outgoing.window, outgoing.packetSize);
+      const part = bytes === data.length ? data : data.subarray(0, bytes);
+      outgoing.window -= bytes;
+      if (piece.error) protocol.channelExtData(outgoing.id, part, STDERR);
+      else protocol.channelData(outgoing.id, part);
+      if (bytes === data.length) {
+        piece.done();
+      } else {
+        piece.data = data.subarray(bytes);
+        // Packet by packet in turns.
+        waiting.push(piece);
+      }
+    }
+    pumping = false;
+    inside._waitWindow = waiting.length > 0;
+  };
+  const writeTo =
+    (error: boolean): Write =>
+    (data, _encoding, done) => {
+      if (data.length === 0) return done();
+      waiting.push({ data, error, done });
+      pump();
+    };
+  inside._chunkcb = pump;
+  inside._write = writeTo(false);
+  inside.stderr._write = writeTo(true);
+  channel.on('error', () => {});
+  channel.stderr.on('error', () => {});
+}
+
+/**
+ * Lets either side of a forwarded connection end first. ssh2 closes a
+ * server's channel as soon as its own side has ended, and drops what the client
+ * still says.
+ */
+export function keepHalfOpen(channel: ServerChannel): void {
+  (channel as unknown as Private).server = false;
+  let open = 2;
+  const ended = (): void => {
+    open -= 1;
+    if (open === 0) channel.close();
+  };
+  channel.once('end', ended).once('finish', ended);
+}
