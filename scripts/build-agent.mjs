@@ -7,6 +7,21 @@ import { fileURLToPath } from 'node:url';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
+/** ssh2 looks for native add-ons and goes on without them; in one file they cannot be. */
+const withoutNativeSsh2 = {
+  name: 'without-native-ssh2',
+  setup(build) {
+    build.onResolve({ filter: /sshcrypto\.node$|^cpu-features$/ }, () => ({
+      path: 'native',
+      namespace: 'absent',
+    }));
+    build.onLoad({ filter: /.*/, namespace: 'absent' }, () => ({
+      contents: "throw new Error('not in this file');",
+      loader: 'js',
+    }));
+  },
+};
+
 /** Bundles the agent. Returns the size in bytes. */
 export async function buildAgent(outfile = join(root, 'dist/burrow-agent.mjs')) {
   await build({
@@ -25,6 +40,7 @@ export async function buildAgent(outfile = join(root, 'dist/burrow-agent.mjs')) 
     sourcemap: false,
     logLevel: 'warning',
     // `ws` would otherwise look for native add-ons beside the file.
+    plugins: [withoutNativeSsh2],
     define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"' },
     banner: {
       js: [
@@ -32,6 +48,8 @@ export async function buildAgent(outfile = join(root, 'dist/burrow-agent.mjs')) 
         '// Burrow agent. MIT licence.',
         "import { createRequire as __createRequire } from 'node:module';",
         'const require = __createRequire(import.meta.url);',
+        // Asked for by the SSH library's WebAssembly, which is inside.
+        "const __dirname = '/';",
       ].join('\n'),
     },
   });

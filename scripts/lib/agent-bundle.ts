@@ -6,6 +6,7 @@ import { ROOT } from './project-node.mjs';
 
 const SOURCES = [
   'packages/agent/src/**/*.ts',
+  'packages/ssh/src/**/*.ts',
   'packages/tunnel/src/**/*',
   'packages/*/package.json',
   'package-lock.json',

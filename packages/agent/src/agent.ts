@@ -7,6 +7,7 @@ import { LinkPool } from './links/pool.ts';
 import { openRawSocket } from './links/raw-socket.ts';
 import { loadTunnelDial, TransportChooser, type LoadDial } from './links/transports.ts';
 import type { Log } from './log.ts';
+import { createSshService } from './ssh/service.ts';
 import { listeningPorts } from './targets/listening-ports.ts';
 import { Targets } from './targets/targets.ts';
 import { SOFTWARE } from './version.ts';
@@ -35,7 +36,9 @@ export interface Agent {
 /** Composition root: links on one side, targets on the other. */
 export function startAgent(config: AgentConfig, parts: AgentParts): Agent {
   const { log, clock = systemClock, random = Math.random } = parts;
-  const targets = new Targets(config, log);
+  let workload = '';
+  const ssh = createSshService(config, log, () => workload);
+  const targets = new Targets(config, log, ssh);
   const chooser = new TransportChooser(config.transport, parts.loadDial ?? loadTunnelDial, () =>
     clock.now(),
   );
@@ -60,7 +63,7 @@ export function startAgent(config: AgentConfig, parts: AgentParts): Agent {
     },
     dial: async (handler, signal) => {
       const bound = () => AbortSignal.any([signal, AbortSignal.timeout(DIAL_TIMEOUT_MS)]);
-      return chooser.dial(
+      const dialled = await chooser.dial(
         {
           url: config.relayUrl,
           token: config.token,
@@ -68,9 +71,7 @@ export function startAgent(config: AgentConfig, parts: AgentParts): Agent {
             instanceId,
             software: SOFTWARE,
             listeningPorts: await listeningPorts((port) => config.allow.has(port)),
-            sshHostKey: '',
-            sshServer: 'none',
-            sshUser: '',
+            ...(await ssh.hello()),
             label: config.label,
           },
           handler,
@@ -83,11 +84,14 @@ export function startAgent(config: AgentConfig, parts: AgentParts): Agent {
           log.warn('fallback', { to: 'websocket', code: reason.code, message: reason.message }),
         bound,
       );
+      workload = dialled.welcome.workload;
+      return dialled;
     },
   });
 
   function finish(code: ExitCode): void {
     draining = true;
+    ssh.stop();
     pool.stop(new TunnelError('agent-gone', 'The agent was stopped'));
     drainAbort.abort(new Error('stopped'));
     settle(code);

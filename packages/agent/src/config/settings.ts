@@ -13,6 +13,8 @@ export interface Setting<T> {
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type TransportChoice = 'auto' | 'grpc' | 'websocket';
+export type SshChoice = 'built-in' | 'sshd' | 'off';
+export type ForwardChoice = 'allowed' | 'anywhere' | 'none';
 
 function oneOf<T extends string>(...values: readonly T[]) {
   return (text: string): T => {
@@ -100,6 +102,54 @@ export const SETTINGS = {
     fallback: [],
     parse: socketPaths,
   } as Setting<readonly string[]>,
+  ssh: {
+    env: 'BURROW_AGENT_SSH',
+    flag: '--ssh',
+    value: 'NAME',
+    help: "built-in, sshd or off (default built-in: the agent's own SSH server)",
+    fallback: 'built-in',
+    parse: oneOf('built-in', 'sshd', 'off'),
+  } as Setting<SshChoice>,
+  sshDirectory: {
+    env: 'BURROW_AGENT_SSH_DIRECTORY',
+    flag: '--ssh-directory',
+    value: 'FOLDER',
+    help: "where the agent's SSH sessions begin (default: the home of its user)",
+    fallback: undefined,
+    parse: absolutePath,
+  } as Setting<string | undefined>,
+  sshHostKey: {
+    env: 'BURROW_AGENT_SSH_HOST_KEY_FILE',
+    flag: '--ssh-host-key-file',
+    value: 'FILE',
+    help: "the workload's SSH host key, made when it is not there; with sshd its public key",
+    fallback: undefined,
+    parse: absolutePath,
+  } as Setting<string | undefined>,
+  sshForward: {
+    env: 'BURROW_AGENT_SSH_FORWARD',
+    flag: '--ssh-forward',
+    value: 'NAME',
+    help: 'what -L may reach: allowed (as --allow says), anywhere, none (default allowed)',
+    fallback: 'allowed',
+    parse: oneOf('allowed', 'anywhere', 'none'),
+  } as Setting<ForwardChoice>,
+  sshdPort: {
+    env: 'BURROW_AGENT_SSHD_PORT',
+    flag: '--sshd-port',
+    value: 'PORT',
+    help: 'loopback port of an sshd, with --ssh sshd (default 60022)',
+    fallback: 60_022,
+    parse: wholeNumber(1, 65_535),
+  } as Setting<number>,
+  sshdUser: {
+    env: 'BURROW_AGENT_SSHD_USER',
+    flag: '--sshd-user',
+    value: 'NAME',
+    help: "whom that sshd signs in (default: the agent's user)",
+    fallback: undefined,
+    parse: label,
+  } as Setting<string | undefined>,
   caFile: {
     env: 'BURROW_AGENT_CA_FILE',
     flag: '--ca-file',

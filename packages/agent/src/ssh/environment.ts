@@ -22,12 +22,11 @@ export interface Shell {
 /** The agent's user's shell; `/bin/sh` where the image knows no such user. */
 export function findShell(): Shell {
   let user = process.env['USER'] ?? String(process.getuid?.() ?? '');
-  let home = homedir();
+  const home = homedir();
   let file = process.env['SHELL'] ?? '';
   try {
     const info = userInfo();
     user = info.username;
-    home = info.homedir;
     file = info.shell ?? file;
   } catch {
     // A container may run as a number without a name.

@@ -22,7 +22,7 @@ export interface Running {
   readonly exited: Promise<{ readonly code: number | null; readonly signal: string | null }>;
   resize(cols: number, rows: number): void;
   signal(name: string): void;
-  /** Hangs up on all that is left of it. Idempotent. */
+  /** Hangs up on all that is left of it, unless it ended by itself. Idempotent. */
   end(): void;
 }
 
@@ -66,6 +66,8 @@ function runWithPipes({ command, env, cwd }: RunOptions): Running {
     ...(command.argv0 === undefined ? {} : { argv0: command.argv0 }),
   });
   let ended = false;
+  // The command and all that held its output: what it left behind on purpose (`server >log &`) stays, as under sshd.
+  child.once('close', () => (ended = true));
   return {
     stdin: child.stdin,
     stdout: child.stdout,

@@ -5,6 +5,7 @@ import { test, type TestContext } from 'node:test';
 import { TunnelError } from '@burrow/tunnel';
 import { PortRanges } from '../config/port-ranges.ts';
 import { FakeChannel, memoryLog } from '../testing-fakes.ts';
+import type { SshService } from '../ssh/service.ts';
 import { Targets } from './targets.ts';
 
 async function app(t: TestContext, onSocket: (socket: Socket) => void, host = '127.0.0.1') {
@@ -23,9 +24,15 @@ async function app(t: TestContext, onSocket: (socket: Socket) => void, host = '1
   return (server.address() as AddressInfo).port;
 }
 
+const NO_SSH: SshService = {
+  kind: 'none',
+  hello: async () => ({ sshHostKey: '', sshServer: 'none', sshUser: '' }),
+  stop() {},
+};
+
 function open(port: number, allow = '1024-65535') {
   const log = memoryLog();
-  const targets = new Targets({ allow: PortRanges.parse(allow), allowUnix: [] }, log);
+  const targets = new Targets({ allow: PortRanges.parse(allow), allowUnix: [] }, log, NO_SSH);
   const channel = new FakeChannel({ kind: 'tcp', port });
   targets.connect(channel);
   return { channel, targets, log };
@@ -117,7 +124,7 @@ test('a port outside BURROW_AGENT_ALLOW is refused before any connection', async
 
 test('SSH and terminal are answered as unsupported', () => {
   const log = memoryLog();
-  const targets = new Targets({ allow: PortRanges.parse('none'), allowUnix: [] }, log);
+  const targets = new Targets({ allow: PortRanges.parse('none'), allowUnix: [] }, log, NO_SSH);
   for (const target of [
     { kind: 'ssh', authorizedKeys: [] },
     { kind: 'terminal', session: 's' },
@@ -209,6 +216,7 @@ test('a thousand channels cancelled at every stage leave nothing behind', async 
   const targets = new Targets(
     { allow: PortRanges.parse('1024-65535'), allowUnix: [] },
     memoryLog(),
+    NO_SSH,
   );
   for (let i = 0; i < 1000; i++) {
     const channel = new FakeChannel({ kind: 'tcp', port });

@@ -1,5 +1,6 @@
 import type { Channel } from '@burrow/tunnel';
 import type { Log } from '../log.ts';
+import type { SshService } from '../ssh/service.ts';
 import { refusal, type TargetPolicy } from './policy.ts';
 import { SocketTarget, type Candidate, type Outcome } from './socket-target.ts';
 
@@ -7,11 +8,13 @@ import { SocketTarget, type Candidate, type Outcome } from './socket-target.ts';
 export class Targets {
   readonly #policy: TargetPolicy;
   readonly #log: Log;
+  readonly #ssh: SshService;
   #active = 0;
   readonly #waiting = new Set<() => void>();
 
-  constructor(policy: TargetPolicy, log: Log) {
+  constructor(policy: TargetPolicy, log: Log, ssh: SshService) {
     this.#policy = policy;
+    this.#ssh = ssh;
     this.#log = log;
   }
 
@@ -29,6 +32,8 @@ export class Targets {
       this.#open(channel, loopback(target.port), `port ${target.port}`);
     } else if (target.kind === 'unix') {
       this.#open(channel, [{ path: target.path }], `the socket ${target.path}`);
+    } else if (target.kind === 'ssh') {
+      this.#connectSsh(channel);
     } else {
       this.#refuse(channel, 'unsupported', `This agent has no ${target.kind} target yet`);
     }
@@ -50,6 +55,17 @@ export class Targets {
     });
   }
 
+  #connectSsh(channel: Channel): void {
+    if (this.#ssh.kind === 'none') {
+      this.#refuse(channel, 'unsupported', 'This agent offers no SSH: BURROW_AGENT_SSH is off');
+    } else if (this.#ssh.kind === 'sshd') {
+      this.#open(channel, loopback(this.#ssh.port), `the sshd on port ${this.#ssh.port}`);
+    } else {
+      this.#active += 1;
+      this.#ssh.serve(channel, () => this.#done(channel));
+    }
+  }
+
   #open(channel: Channel, candidates: readonly Candidate[], name: string): void {
     this.#active += 1;
     this.#log.debug('channel', {
@@ -67,9 +83,13 @@ export class Targets {
   }
 
   #onDone(channel: Channel, outcome: Outcome): void {
+    if (outcome.refused) this.#logRefusal(channel, outcome.refused.code, outcome.refused.reason);
+    this.#done(channel);
+  }
+
+  #done(channel: Channel): void {
     this.#active -= 1;
     this.#log.debug('channel-done', { channel: channel.uid });
-    if (outcome.refused) this.#logRefusal(channel, outcome.refused.code, outcome.refused.reason);
     if (this.#active === 0) for (const wake of this.#waiting) wake();
   }
 
