@@ -20,9 +20,11 @@ interface Stand {
   readonly burrow: Burrow;
   readonly workload: FakeWorkload;
   readonly env: Readonly<Record<string, string>>;
-  cli(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Ran>;
+  readonly cli: (args: readonly string[], env?: Readonly<Record<string, string>>) => Promise<Ran>;
   /** `burrow ssh demo <command>` that is still running. */
-  start(command: string): ChildProcess & { readonly said: () => { out: string; error: string } };
+  readonly start: (
+    command: string,
+  ) => ChildProcess & { readonly said: () => { out: string; error: string } };
 }
 
 async function stand(t: TestContext, tls = false): Promise<Stand> {
