@@ -1,4 +1,5 @@
 import { MESSAGE, sshString, uint32 } from './messages.ts';
+import { asciiOnly } from './ascii.ts';
 import { sendMessage, streamOf, type SshConnection } from './raw-connection.ts';
 
 /** Reasons of RFC 4253 11.1 that are used. */
@@ -16,7 +17,7 @@ export function sendBanner(connection: SshConnection, text: string): void {
     connection,
     Buffer.concat([
       Buffer.from([MESSAGE.USERAUTH_BANNER]),
-      sshString(`${text.replaceAll(/\r?\n/g, '\r\n')}\r\n`),
+      sshString(`${asciiOnly(text).replaceAll(/\r?\n/g, '\r\n')}\r\n`),
       sshString(''),
     ]),
   );
@@ -38,7 +39,7 @@ export function disconnect(
     Buffer.concat([
       Buffer.from([MESSAGE.DISCONNECT]),
       uint32(reason),
-      sshString(sentence),
+      sshString(asciiOnly(sentence)),
       sshString(''),
     ]),
   );

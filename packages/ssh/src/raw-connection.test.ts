@@ -145,11 +145,11 @@ test('a banner and the reason of a disconnect are sentences', async (t) => {
   const { server, client } = await connected(
     t,
     (connection) => {
-      connection.once('authentication', () => sendBanner(connection, 'Hello\nthere'));
+      connection.once('authentication', () => sendBanner(connection, 'Hello …\nthere'));
     },
     (connecting) => connecting.on('banner', banner.resolve),
   );
-  assert.equal(await banner.promise, 'Hello\r\nthere\r\n');
+  assert.equal(await banner.promise, 'Hello ...\r\nthere\r\n');
   const payload = new Promise<Buffer>((resolve) => {
     streamOf(client).once('close', () => resolve(Buffer.alloc(0)));
   });

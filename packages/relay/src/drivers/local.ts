@@ -110,6 +110,8 @@ export function localDriver(options: LocalDriverOptions): Driver {
               no_proxy: '*',
               BURROW_RELAY_URL: request.relayUrl,
               BURROW_AGENT_TOKEN: request.agentToken,
+              BURROW_AGENT_SSH_DIRECTORY: folder.projects,
+              BURROW_AGENT_SSH_HOST_KEY_FILE: folder.sshHostKey,
               // Less than the time it is given to end.
               BURROW_AGENT_DRAIN_TIMEOUT: String(Math.floor(GRACE_MS / 1000) - 1),
             },

@@ -11,6 +11,8 @@ export interface WorkspaceFolder {
   readonly extensions: string;
   readonly serverData: string;
   readonly logs: string;
+  /** The workspace's SSH host key: made by its first agent, kept for the next. */
+  readonly sshHostKey: string;
   /** The editor's port in an earlier run, if any. */
   readonly lastPort: number | undefined;
 }
@@ -105,6 +107,7 @@ export async function prepareFolder(
     extensions: join(home, 'extensions'),
     serverData: join(home, 'server-data'),
     logs: join(home, 'logs'),
+    sshHostKey: join(home, 'ssh_host_ed25519_key'),
     lastPort: identity?.editorPort,
   };
   const { projects, userData, extensions, serverData, logs } = folder;
