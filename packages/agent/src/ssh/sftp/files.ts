@@ -15,6 +15,7 @@ import * as calls from './calls.ts';
 import { END_OF_FILE, Failure } from './failures.ts';
 import type { OpenFile } from './handles.ts';
 import { DATA_HEADER, finishData, MAX_DATA, STATUS } from './protocol.ts';
+import type { ReplyBuffers } from './reply-buffers.ts';
 
 /** Flags of OPEN. */
 export const FLAG = { READ: 1, WRITE: 2, APPEND: 4, CREAT: 8, TRUNC: 16, EXCL: 32 } as const;
@@ -43,6 +44,7 @@ export async function openFile(
 
 /** A DATA reply, read into without a copy. */
 export async function readFile(
+  buffers: ReplyBuffers,
   id: number,
   fd: number,
   offset: bigint,
@@ -50,9 +52,12 @@ export async function readFile(
 ): Promise<Buffer> {
   if (offset > BigInt(Number.MAX_SAFE_INTEGER)) throw END_OF_FILE;
   const wanted = Math.min(length, MAX_DATA);
-  const reply = Buffer.allocUnsafe(DATA_HEADER + wanted);
+  const reply = buffers.take(wanted);
   const bytes = await calls.read(fd, reply, DATA_HEADER, wanted, Number(offset));
-  if (bytes === 0) throw END_OF_FILE;
+  if (bytes === 0) {
+    buffers.give(reply);
+    throw END_OF_FILE;
+  }
   return finishData(reply, id, bytes);
 }
 

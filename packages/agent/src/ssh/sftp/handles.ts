@@ -5,6 +5,8 @@ import { encode, STATUS, type Field } from './protocol.ts';
 /** As many files and folders one session may have open. */
 export const MAX_HANDLES = 256;
 
+const NOT_OPEN = 'There is no such open file.';
+
 export interface OpenFile {
   readonly kind: 'file';
   readonly fd: number;
@@ -57,7 +59,7 @@ export class Handles {
 
   get(handle: Buffer): Open {
     const open = handle.length === 4 ? this.#open.get(handle.readUInt32BE(0)) : undefined;
-    if (open === undefined) throw new Failure(STATUS.FAILURE, 'There is no such open file.');
+    if (open === undefined) throw new Failure(STATUS.FAILURE, NOT_OPEN);
     return open;
   }
 
@@ -74,8 +76,10 @@ export class Handles {
   }
 
   async close(handle: Buffer): Promise<void> {
-    const open = this.get(handle);
-    this.#open.delete(handle.readUInt32BE(0));
+    const number = handle.length === 4 ? handle.readUInt32BE(0) : -1;
+    const open = this.#open.get(number);
+    if (open === undefined) throw new Failure(STATUS.NO_SUCH_FILE, NOT_OPEN);
+    this.#open.delete(number);
     await closeOne(open);
   }
 

@@ -22,7 +22,7 @@ export class PacketCutter {
 
   *cut(chunk: Buffer): Generator<Packet> {
     let left = chunk;
-    while (left.length > 0 || this.#size === 0) {
+    while (left.length > 0) {
       if (this.#size === undefined) {
         left = this.#readSize(left);
         continue;

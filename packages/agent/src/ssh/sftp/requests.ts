@@ -7,6 +7,7 @@ import { openFile, opensOnly, readFile, renameNew, setAttributes } from './files
 import { onePath, openFolder, readFolder } from './folders.ts';
 import { absolute, canonical } from './paths.ts';
 import { MAX_DATA, packet, REPLY, REQUEST, STATUS, type Fields } from './protocol.ts';
+import type { ReplyBuffers } from './reply-buffers.ts';
 
 /** What a request comes to: a reply, or nothing for OK. */
 export interface Work {
@@ -17,7 +18,11 @@ export interface Work {
   run(): Promise<Buffer | undefined>;
 }
 
-type Prepare = (context: ExtensionContext, id: number, fields: Fields) => Work;
+export interface RequestContext extends ExtensionContext {
+  readonly buffers: ReplyBuffers;
+}
+
+type Prepare = (context: RequestContext, id: number, fields: Fields) => Work;
 
 const shared = (run: Work['run'], reply = 0): Work => ({ shared: true, reply, run });
 const alone = (work: () => Promise<unknown>): Work => ({
@@ -47,10 +52,10 @@ const REQUESTS: Readonly<Record<number, Prepare>> = {
     const handle = fields.string();
     return alone(() => handles.close(handle));
   },
-  [REQUEST.READ]: ({ handles }, id, fields) => {
+  [REQUEST.READ]: ({ handles, buffers }, id, fields) => {
     const [handle, offset, length] = [fields.string(), fields.uint64(), fields.uint32()];
     return shared(
-      async () => readFile(id, handles.file(handle).fd, offset, length),
+      async () => readFile(buffers, id, handles.file(handle).fd, offset, length),
       Math.min(length, MAX_DATA),
     );
   },
@@ -135,7 +140,7 @@ function unsupported(): Failure {
 }
 
 /** Reads a request other than INIT and WRITE. Throws what is to be replied. */
-export function prepare(context: ExtensionContext, type: number, id: number, fields: Fields): Work {
+export function prepare(context: RequestContext, type: number, id: number, fields: Fields): Work {
   const request = REQUESTS[type];
   if (request === undefined) throw unsupported();
   return request(context, id, fields);

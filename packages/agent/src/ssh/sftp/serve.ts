@@ -4,7 +4,8 @@ import { describeFailure } from './failures.ts';
 import { Handles } from './handles.ts';
 import { PacketCutter, type Packet } from './packets.ts';
 import { Fields, MalformedError, packet, REPLY, REQUEST, STATUS, status } from './protocol.ts';
-import { prepare } from './requests.ts';
+import { ReplyBuffers } from './reply-buffers.ts';
+import { prepare, type RequestContext } from './requests.ts';
 import { Schedule } from './schedule.ts';
 import { WriteTask } from './write-task.ts';
 
@@ -37,7 +38,10 @@ export function serveSftp(channel: SftpChannel, { home, signal }: SftpOptions): 
 class SftpSession {
   readonly #channel: SftpChannel;
   readonly #handles = new Handles();
-  readonly #home: string;
+  readonly #context: RequestContext;
+  readonly #buffers = new ReplyBuffers();
+  /** ssh2's channels have copied what they were given when they call back; other streams may not. */
+  readonly #reuse: boolean;
   readonly #signal: AbortSignal;
   readonly #cutter = new PacketCutter();
   readonly #schedule: Schedule;
@@ -47,7 +51,13 @@ class SftpSession {
 
   constructor(channel: SftpChannel, home: string, signal: AbortSignal) {
     this.#channel = channel;
-    this.#home = home;
+    this.#context = {
+      home,
+      handles: this.#handles,
+      buffers: this.#buffers,
+      stopped: () => this.#over,
+    };
+    this.#reuse = channel.exit !== undefined;
     this.#signal = signal;
     this.#schedule = new Schedule(
       () => this.#onRoom(),
@@ -104,8 +114,7 @@ class SftpSession {
         this.#schedule.add(new WriteTask(one, id, fields, this.#handles, this.#reply));
         return;
       }
-      const context = { home: this.#home, handles: this.#handles, stopped: () => this.#over };
-      const work = prepare(context, type, id, fields);
+      const work = prepare(this.#context, type, id, fields);
       this.#schedule.add({
         shared: work.shared,
         size: one.size,
@@ -134,7 +143,10 @@ class SftpSession {
   #send(reply: Buffer): void {
     if (this.#over) return;
     this.#schedule.replying(reply.length);
-    this.#channel.write(reply, () => this.#schedule.replied(reply.length));
+    this.#channel.write(reply, () => {
+      if (this.#reuse) this.#buffers.give(reply);
+      this.#schedule.replied(reply.length);
+    });
   }
 
   #onRoom(): void {
