@@ -4,12 +4,15 @@
  * when one of them has moved.
  */
 import type { Writable } from 'node:stream';
-import type { ServerChannel } from 'ssh2';
+import type { Connection, ServerChannel } from 'ssh2';
+import { MESSAGE } from './messages.ts';
+import { onMessage } from './raw-connection.ts';
 
 const STDERR = 1;
 
 interface Private {
   server: boolean;
+  readonly incoming: { readonly id: number };
   readonly outgoing: {
     readonly id: number;
     readonly packetSize: number;
@@ -102,4 +105,42 @@ export function keepHalfOpen(channel: ServerChannel): void {
     if (open === 0) channel.close();
   };
   channel.once('end', ended).once('finish', ended);
+}
+
+const END_OF_WRITE = 'eow@openssh.com';
+
+/**
+ * Calls back when the client takes no more output of a session but has not
+ * closed it (OpenSSH's PROTOCOL, section 2.1): `ssh host yes | head -1` ends by
+ * nothing else. OpenSSH's client says it only to servers whose version begins
+ * with `OpenSSH`. Call it in the `connection` event; the answer registers a
+ * session's channel, until that closes.
+ */
+export function onEndOfWrite(
+  connection: Connection,
+): (channel: ServerChannel, listen: () => void) => void {
+  const listeners = new Map<number, () => void>();
+  onMessage(connection, (payload) => {
+    const number = endOfWrite(payload);
+    if (number === undefined) return false;
+    listeners.get(number)?.();
+    return true;
+  });
+  return (channel, listen) => {
+    const { id } = (channel as unknown as Private).incoming;
+    listeners.set(id, listen);
+    channel.once('close', () => {
+      if (listeners.get(id) === listen) listeners.delete(id);
+    });
+  };
+}
+
+/** The channel that such a message is about (RFC 4254, section 5.4). */
+function endOfWrite(payload: Buffer): number | undefined {
+  // Number, recipient, length and text of the type, whether a reply is wanted.
+  if (payload.length !== 9 + END_OF_WRITE.length + 1) return undefined;
+  if (payload[0] !== MESSAGE.CHANNEL_REQUEST) return undefined;
+  if (payload.readUInt32BE(5) !== END_OF_WRITE.length) return undefined;
+  if (payload.toString('latin1', 9, payload.length - 1) !== END_OF_WRITE) return undefined;
+  return payload.readUInt32BE(1);
 }

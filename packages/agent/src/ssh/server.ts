@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import type { Duplex } from 'node:stream';
-import { SERVER_ALGORITHMS, tune, type HostKey } from '@burrow/ssh';
+import { onEndOfWrite, SERVER_ALGORITHMS, tune, type HostKey } from '@burrow/ssh';
 import type { Channel } from '@burrow/tunnel';
 import { channelToDuplex } from '@burrow/tunnel/node';
 import ssh2, { type Connection, type ServerChannel } from 'ssh2';
@@ -71,11 +71,13 @@ export class SshServer {
       {
         hostKeys: [hostKey.privateKey],
         algorithms: { ...SERVER_ALGORITHMS },
-        ident: software,
+        // OpenSSH's client speaks its extensions only with what is named like it.
+        ident: `OpenSSH_${software}`,
       },
       (connection) => {
         this.#connections.add(connection);
         tune(connection);
+        const endOfWrite = onEndOfWrite(connection);
         const gone = new AbortController();
         const agent = new AgentForwarding(connection);
         let closeForwards = (): void => {};
@@ -109,6 +111,7 @@ export class SshServer {
             forwardAgent: () => agent.socketPath(),
             serveSftp: (channel, closed) =>
               this.#options.serveSftp(channel, { home: homedir(), signal: closed }),
+            onEndOfWrite: endOfWrite,
             onStarted: (what) => log('info', 'ssh-session', { ...facts, what }),
             signal: gone.signal,
           });

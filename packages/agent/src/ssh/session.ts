@@ -13,6 +13,8 @@ export interface SessionOptions {
   /** Path of a socket for the client's SSH agent. Rejects when it cannot be had. */
   readonly forwardAgent: () => Promise<string>;
   readonly serveSftp: (channel: ServerChannel, closed: AbortSignal) => void;
+  /** Registers what to do when the client takes no more output. */
+  readonly onEndOfWrite: (channel: ServerChannel, listen: () => void) => void;
   readonly onStarted: (what: 'shell' | 'exec' | 'sftp') => void;
   /** The connection is over. */
   readonly signal: AbortSignal;
@@ -116,6 +118,11 @@ export function serveSession(session: Session, options: SessionOptions): void {
     running = made;
     if (closed.signal.aborted) return made.end();
     if (terminal !== undefined) made.resize(terminal.cols, terminal.rows);
+    options.onEndOfWrite(channel, () => {
+      // As when the reader of a pipe goes: the command learns of it when it writes.
+      if (terminal === undefined) made.stdout.destroy();
+      else made.end();
+    });
     await join(channel, made);
   }
 }

@@ -9,6 +9,7 @@ import { TunnelError } from '@burrow/tunnel';
 import { channelToDuplex } from '@burrow/tunnel/node';
 import { linkPair } from '@burrow/tunnel/testing';
 import { SshServer, type SshServerOptions } from './server.ts';
+import { serveSftp } from './sftp/index.ts';
 
 export interface Ran {
   readonly code: number | null;
@@ -48,7 +49,7 @@ export async function startServer(over: Partial<SshServerOptions> = {}): Promise
     directory: folder,
     policy: { mayReach: (port) => port > 1023, mayReachPath: () => true, anywhere: false },
     workload: () => 'demo',
-    serveSftp: () => {},
+    serveSftp,
     log: (_level, event, fields) => events.push({ event, fields }),
     ...over,
   });
