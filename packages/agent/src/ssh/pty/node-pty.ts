@@ -41,9 +41,12 @@ const MAX_AFTER_END = 1024 * 1024;
 const OUTPUT_BUFFER = 64 * 1024;
 
 /** The first rung: a `node-pty` that lies beside the agent, or in VS Code's server. */
-export async function findNodePty(signal: AbortSignal): Promise<Rung | string> {
+export async function findNodePty(
+  signal: AbortSignal,
+  places: AsyncIterable<string> | Iterable<string> = nodePtyPlaces(),
+): Promise<Rung | string> {
   const require = createRequire(import.meta.url);
-  for await (const place of nodePtyPlaces()) {
+  for await (const place of places) {
     if (signal.aborted) break;
     if (!(await works(place, signal))) continue;
     try {
