@@ -123,6 +123,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       connections: () => listener.connections,
       databaseHealthy: () => database.healthy(),
       draining: () => state === 'draining',
+      sshSignedIn: () => ssh?.gateway.signedIn ?? 0,
     });
     const audit = createAudit({
       db: database.kysely,
@@ -139,6 +140,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
           relay: state,
           database: healthy ? 'ok' : 'does not answer',
           links: String(routing.linkCount),
+          ...(ssh === undefined ? {} : { ssh: ssh.gateway.listening ? 'ok' : 'starting' }),
         },
       };
     };

@@ -9,6 +9,8 @@ export interface MetricSources {
   connections(): number;
   databaseHealthy(): boolean;
   draining(): boolean;
+  /** People signed in at the SSH gateway. */
+  sshSignedIn(): number;
 }
 
 export interface RelayMetrics {
@@ -84,6 +86,9 @@ export function createMetrics(sources: MetricSources): RelayMetrics {
   gauge('burrow_connections', 'Open client connections.', () => sources.connections());
   gauge('burrow_database_healthy', '1 when the database answers.', () =>
     Number(sources.databaseHealthy()),
+  );
+  gauge('burrow_ssh_signed_in', 'Connections that are signed in at the SSH gateway.', () =>
+    sources.sshSignedIn(),
   );
   gauge('burrow_draining', '1 while the relay shuts down.', () => Number(sources.draining()));
   total('burrow_link_received_bytes_total', 'Payload received over links.', 'bytesIn');

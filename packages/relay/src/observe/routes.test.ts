@@ -35,6 +35,7 @@ function metricsOf(links: Link[]) {
     waiting: () => 0,
     connections: () => 3,
     databaseHealthy: () => true,
+    sshSignedIn: () => 0,
     draining: () => false,
   });
 }

@@ -220,3 +220,16 @@ test('garbage ends that connection only', async () => {
   }
   assert.equal((await it.ssh('demo', ['echo in'])).stdout, 'in\n');
 });
+
+test('a thread that fails is started again on the same port', async () => {
+  await using it = await startGateway();
+  assert.equal((await it.ssh('demo', ['echo one'])).stdout, 'one\n');
+  await it.crash();
+  const deadline = performance.now() + 10_000;
+  let again = '';
+  while (again === '' && performance.now() < deadline) {
+    again = (await it.ssh('demo', ['echo two'])).stdout;
+  }
+  assert.equal(again, 'two\n');
+  assert.equal(it.errors.length, 1);
+});

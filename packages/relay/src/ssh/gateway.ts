@@ -1,10 +1,8 @@
-import { once } from 'node:events';
-import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
 import { RelayError } from '../errors.ts';
 import { lostAccess } from './access-recheck.ts';
-import type { SshGatewayThread } from './authority.ts';
-import { connectThreads } from './calls.ts';
 import type { FrontOptions } from './front.ts';
+import { startThread, type RunningThread } from './gateway-thread.ts';
 import { SSH_LIMITS } from './limits.ts';
 import { relayAuthority, type AuthorityDeps } from './relay-authority.ts';
 import { SENTENCES } from './sentences.ts';
@@ -27,6 +25,8 @@ export interface SshGateway {
   start(): Promise<number>;
   /** People signed in now. */
   readonly signedIn: number;
+  /** False while its thread is being started again. */
+  readonly listening: boolean;
   stopAccepting(): Promise<void>;
   /** Ends every connection, telling why. Idempotent. */
   stop(): Promise<void>;
@@ -34,50 +34,46 @@ export interface SshGateway {
 
 /**
  * The SSH gateway: its port and all SSH cryptography are in a thread of their
- * own; this side answers its questions and takes away what was revoked.
+ * own; this side answers its questions and takes away what was revoked. A
+ * thread that fails takes its connections with it, and is started again.
  */
 export function createSshGateway(options: SshGatewayOptions): SshGateway {
   const { deps, admitLink, log, keysUrl, ...front } = options;
   const signIns = new SignIns(deps.now);
-  let worker: Worker | undefined;
-  let thread: SshGatewayThread | undefined;
+  const authority = relayAuthority(deps, signIns);
+  let thread: RunningThread | undefined;
   let timer: NodeJS.Timeout | undefined;
+  let restart: NodeJS.Timeout | undefined;
   let looking = false;
   let stopping: Promise<void> | undefined;
 
-  async function start(): Promise<number> {
-    const calls = new MessageChannel();
-    const link = new MessageChannel();
-    worker = new Worker(new URL('worker.ts', import.meta.url), {
-      workerData: {
-        options: { ...front, keysUrl: keysUrl() },
-        calls: calls.port2,
-        link: link.port2,
-      },
-      transferList: [calls.port2, link.port2],
-    });
-    admitLink(link.port1);
-    const failed = once(worker, 'error').then(([error]) => {
-      throw error as Error;
-    });
-    failed.catch((error: Error) => {
-      if (stopping === undefined) log.error({ err: error }, 'the SSH gateway has failed');
-    });
-    thread = connectThreads<SshGatewayThread>(calls.port1, relayAuthority(deps, signIns));
-    await Promise.race([once(worker, 'message'), failed]);
-    try {
-      const port = await Promise.race([thread.listen(), failed]);
-      timer = setInterval(() => void recheck(), SSH_LIMITS.recheckMs);
-      timer.unref();
-      return port;
-    } catch (error) {
-      await stop();
-      throw new RelayError(
-        'config-invalid',
-        `cannot listen for SSH on ${front.host}:${front.port}: ${(error as Error).message}; set ssh.port (npm start: --ssh-port) to another one`,
-        { cause: error },
-      );
+  async function run(port: number): Promise<number> {
+    const running = await startThread({ ...front, port, keysUrl: keysUrl() }, authority, admitLink);
+    if (stopping !== undefined) {
+      await running.terminate();
+      return running.port;
     }
+    thread = running;
+    void running.ended.then((error) => {
+      thread = undefined;
+      if (stopping !== undefined) return;
+      log.error({ err: error }, 'the SSH gateway has failed; it is started again');
+      for (const { id } of signIns.all()) void authority.ended(id);
+      runAgain(running.port);
+    });
+    return running.port;
+  }
+
+  function runAgain(port: number): void {
+    restart = setTimeout(() => {
+      run(port).then(
+        () => log.info({ port }, 'the SSH gateway listens again'),
+        (error: Error) => {
+          log.error({ err: error }, 'the SSH gateway could not be started again');
+          runAgain(port);
+        },
+      );
+    }, SSH_LIMITS.restartMs);
   }
 
   async function recheck(): Promise<void> {
@@ -94,7 +90,7 @@ export function createSshGateway(options: SshGatewayOptions): SshGateway {
           address: signIn.origin.address,
           detail: sentence,
         });
-        await thread?.cut(signIn.id, sentence);
+        await thread?.calls.cut(signIn.id, sentence);
       }
     } catch (error) {
       log.error({ err: error }, 'live SSH sign-ins could not be checked');
@@ -105,17 +101,34 @@ export function createSshGateway(options: SshGatewayOptions): SshGateway {
 
   async function stop(): Promise<void> {
     clearInterval(timer);
-    await thread?.stop(SENTENCES.relayStops).catch(() => {});
-    await worker?.terminate();
+    clearTimeout(restart);
+    await thread?.calls.stop(SENTENCES.relayStops).catch(() => {});
+    await thread?.terminate();
   }
 
   return {
-    start,
+    async start() {
+      try {
+        const port = await run(front.port);
+        timer = setInterval(() => void recheck(), SSH_LIMITS.recheckMs);
+        timer.unref();
+        return port;
+      } catch (error) {
+        throw new RelayError(
+          'config-invalid',
+          `cannot listen for SSH on ${front.host}:${front.port}: ${(error as Error).message}; set ssh.port (npm start: --ssh-port) to another one`,
+          { cause: error },
+        );
+      }
+    },
     get signedIn() {
       return signIns.size;
     },
+    get listening() {
+      return thread !== undefined;
+    },
     async stopAccepting() {
-      await thread?.stopAccepting().catch(() => {});
+      await thread?.calls.stopAccepting().catch(() => {});
     },
     stop: () => (stopping ??= stop()),
   };

@@ -21,4 +21,6 @@ export const SSH_LIMITS = {
   jumps: 32,
   /** Live sign-ins are looked at again this often, so that what was taken away ends within 1 s. */
   recheckMs: 400,
+  /** A gateway's thread that failed is started again after this long. */
+  restartMs: 1_000,
 } as const;

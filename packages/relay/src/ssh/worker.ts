@@ -15,6 +15,12 @@ export interface WorkerData {
   readonly link: MessagePort;
 }
 
+let stopping = false;
+
+function fail(error: Error): never {
+  throw error;
+}
+
 const LINK_WITHIN_MS = 10_000;
 
 const { options, calls, link: port } = workerData as WorkerData;
@@ -30,7 +36,10 @@ const { link } = await dialPort(port, {
   },
   handler: {
     onChannel: (channel) => channel.reset('not-allowed', 'The gateway accepts no channels.'),
-    onClose: () => {},
+    onClose: (error) => {
+      // Without it the gateway is of no use: let the relay start it again.
+      if (!stopping) setImmediate(() => fail(error));
+    },
   },
   signal: AbortSignal.timeout(LINK_WITHIN_MS),
 });
@@ -39,6 +48,7 @@ const authority = connectThreads<SshAuthority>(calls, thread);
 const front = createFront(options, { authority, link });
 Object.assign(thread, front, {
   async stop(sentence: string): Promise<void> {
+    stopping = true;
     await front.stop(sentence);
     link.close(new TunnelError('draining', sentence));
   },

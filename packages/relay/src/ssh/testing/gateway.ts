@@ -22,6 +22,10 @@ export interface TestGateway extends AsyncDisposable {
   readonly gateway: SshGateway;
   readonly port: number;
   readonly events: SshEvent[];
+  /** What was logged as an error. */
+  readonly errors: string[];
+  /** Lets the gateway's thread fail, as a fault in it would. */
+  crash(): Promise<void>;
   /** Mutable: what the other rooms know. */
   readonly known: {
     keys: Map<string, Principal>;
@@ -126,6 +130,8 @@ export async function startGateway(over: Partial<AuthorityDeps> = {}): Promise<T
   };
   const events: SshEvent[] = [];
   const channels: Channel[] = [];
+  const errors: string[] = [];
+  const threads: MessagePort[] = [];
   const deps: AuthorityDeps = {
     now: Date.now,
     directory: { find: (name) => known.routes.get(name) },
@@ -165,7 +171,8 @@ export async function startGateway(over: Partial<AuthorityDeps> = {}): Promise<T
     software: 'Burrow_test',
     keysUrl: () => 'https://burrow.test/',
     deps,
-    admitLink: (port: MessagePort) =>
+    admitLink: (port: MessagePort) => {
+      threads.push(port);
       void acceptPort(port, {
         welcome: () => TEST_WELCOME,
         handler: {
@@ -175,8 +182,9 @@ export async function startGateway(over: Partial<AuthorityDeps> = {}): Promise<T
           },
           onClose() {},
         },
-      }),
-    log: { info() {}, error: (fields, message) => console.error(message, fields) },
+      });
+    },
+    log: { info() {}, error: (_fields, message) => errors.push(message) },
   });
   const port = await gateway.start();
   const knownHosts = join(folder, 'known_hosts');
@@ -189,6 +197,11 @@ export async function startGateway(over: Partial<AuthorityDeps> = {}): Promise<T
     gateway,
     port,
     events,
+    errors,
+    async crash() {
+      // Its thread does not survive the loss of its link.
+      threads.at(-1)?.postMessage({ code: 'internal', reason: 'the test' });
+    },
     known,
     channels,
     workloadKey,
