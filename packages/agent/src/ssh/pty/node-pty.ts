@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -6,7 +7,7 @@ import { endSession, signalGroup, signalName } from './end-session.ts';
 import { nodePtyPlaces } from './find-node-pty.ts';
 import { cleanEnv, withoutArgv0 } from './login-name.ts';
 import { terminalInput } from './node-pty-input.ts';
-import { sttyArguments } from './terminal-modes.ts';
+import { sttyCommand } from './terminal-modes.ts';
 import type { Pty, PtyExit, PtyOptions, Rung } from './types.ts';
 
 /** What we use of node-pty 0.10 … 1.2; `_socket` is its stream over `fd`. */
@@ -165,15 +166,10 @@ function alive(pid: number): boolean {
   }
 }
 
-/** node-pty cannot set modes: where they differ from what a terminal has, `stty` does, before the command starts. */
+/** node-pty sets no modes, not even what erasing UTF-8 needs: `stty` does, before the command starts. */
 function withModes(options: PtyOptions): { file: string; args: readonly string[] } {
   const { file, args } = withoutArgv0(options.command);
-  const settings = sttyArguments(options.modes, true);
-  if (settings.length === 0) return { file, args };
-  // Each word is ours: letters, digits, `^` and a character, `-`.
-  const stty = settings.map((group) => `stty ${group.map((word) => `'${word}'`).join(' ')}`);
-  return {
-    file: '/bin/sh',
-    args: ['-c', `{ ${stty.join('; ')}; } 2>/dev/null; exec "$0" "$@"`, file, ...args],
-  };
+  if (!existsSync('/bin/sh')) return { file, args };
+  const inside = `${sttyCommand(options.modes, true)}; exec "$0" "$@"`;
+  return { file: '/bin/sh', args: ['-c', inside, file, ...args] };
 }

@@ -102,7 +102,16 @@ for (const kind of PTY_KINDS) {
       const modes = { ECHO: 0, VINTR: 24, ICANON: 1, IXON: 0, ONLCR: 0, VEOF: 255 };
       const pty = await terminal(t, kind, ['sh', '-c', 'stty -a; echo end'], { modes });
       await pty.see(/end/);
-      for (const flag of ['intr = ^X', 'eof = <undef>', '-ixon', '-echo ', '-onlcr', ' icanon']) {
+      for (const flag of [
+        'intr = ^X',
+        'eof = <undef>',
+        '-ixon',
+        '-echo ',
+        '-onlcr',
+        ' icanon',
+        ' iutf8',
+        'eol = <undef>',
+      ]) {
         assert.ok(pty.shown().includes(flag), `${flag} in ${pty.shown()}`);
       }
     });

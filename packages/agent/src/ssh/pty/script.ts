@@ -3,7 +3,7 @@ import { helperPty } from './helper-pty.ts';
 import { signalNumber, type Reports } from './control-lines.ts';
 import { cleanEnv, withoutArgv0 } from './login-name.ts';
 import { outputOf, runs } from './run.ts';
-import { sttyArguments } from './terminal-modes.ts';
+import { sttyCommand } from './terminal-modes.ts';
 import type { Pty, PtyExit, PtyOptions, Rung } from './types.ts';
 
 /**
@@ -15,7 +15,7 @@ const INSIDE = `
 if [ -n "\${BURROW_PTY_SHELL+x}" ]; then SHELL=$BURROW_PTY_SHELL; unset BURROW_PTY_SHELL; else unset SHELL; fi
 trap : HUP INT QUIT TERM USR1 USR2 ALRM PIPE
 echo "tty $(tty)" >&3
-SETTINGS 2>/dev/null
+SETTINGS
 echo "pid $$" >&3
 "$@" 3>&-
 echo "exit $?" >&3
@@ -35,10 +35,11 @@ export async function findScript(signal: AbortSignal): Promise<Rung | string> {
 function start(options: PtyOptions): Promise<Pty> {
   const { rows, cols, modes } = options;
   const command = withoutArgv0(options.command);
-  const stty = [['rows', String(rows)], ['cols', String(cols)], ...sttyArguments(modes, false)]
-    .map((group) => `stty ${group.map(quote).join(' ')}`)
-    .join('; ');
-  const inside = INSIDE.replace('SETTINGS', () => `{ ${stty}; }`);
+  const size = [
+    ['rows', String(rows)],
+    ['cols', String(cols)],
+  ];
+  const inside = INSIDE.replace('SETTINGS', () => sttyCommand(modes, false, size));
   const line = ['exec', '/bin/sh', '-c', inside, 'sh', command.file, ...command.args];
   const env = cleanEnv(options.env, options.term);
   if (env['SHELL'] !== undefined) env['BURROW_PTY_SHELL'] = env['SHELL'];

@@ -83,11 +83,23 @@ export function effectiveModes(modes: PtyModes): Record<string, number> {
 }
 
 /**
- * Arguments for `stty`, one group for each mode, so that what one `stty` does
- * not know can be left out. With `changesOnly` none for modes that a new
- * terminal has already.
+ * A command for any POSIX shell that sets modes, what belongs to UTF-8, and
+ * `more`; what its `stty` does not know is left out. With `changesOnly`
+ * without what a new terminal has already.
  */
-export function sttyArguments(modes: PtyModes, changesOnly: boolean): string[][] {
+export function sttyCommand(
+  modes: PtyModes,
+  changesOnly: boolean,
+  more: readonly (readonly string[])[] = [],
+): string {
+  const groups = [...more, ['iutf8'], ...sttyGroups(modes, changesOnly)];
+  const stty = (words: readonly string[]): string =>
+    `stty ${words.map((word) => `'${word}'`).join(' ')}`;
+  return `{ ${stty(groups.flat())} || { ${groups.map(stty).join('; ')}; }; } 2>/dev/null`;
+}
+
+/** Arguments for `stty`, which belong together. Each word is ours: letters, digits, `-`, `^` and a character. */
+function sttyGroups(modes: PtyModes, changesOnly: boolean): string[][] {
   const groups: string[][] = [];
   for (const [name, value] of Object.entries(effectiveModes(modes))) {
     const character = CHARACTERS[name];
@@ -95,7 +107,9 @@ export function sttyArguments(modes: PtyModes, changesOnly: boolean): string[][]
       if (changesOnly && value === (ON.has(name) ? 1 : 0)) continue;
       groups.push([`${value === 0 ? '-' : ''}${name.toLowerCase()}`]);
     } else {
-      if (changesOnly && value === (DEFAULT_CHARACTERS[name] ?? 255)) continue;
+      // node-pty gives these two a character of its own.
+      const set = name === 'VEOL' || name === 'VEOL2' ? undefined : DEFAULT_CHARACTERS[name];
+      if (changesOnly && value === set) continue;
       groups.push([character, sttyCharacter(value)]);
     }
   }
