@@ -66,6 +66,26 @@ describe('requests sent without waiting', () => {
     assert.equal((await stat(join(home, 'other'))).size, 11);
   });
 
+  it('are replied in their order, however long each takes', async (t) => {
+    const home = await folder(t);
+    await writeFile(join(home, 'file'), randomBytes(4_000_000));
+    const client = ours(t, home);
+    await client.begin();
+    const file = handleOf(await client.request(R.OPEN, 'file', READ, NONE));
+    const order: number[] = [];
+    // Large ones take longer than what comes after them.
+    const all = Array.from({ length: 100 }, (_, i) =>
+      client
+        .request(R.READ, file, BigInt(i * 1_000), i % 4 === 0 ? MAX_DATA : 1)
+        .then(() => order.push(i)),
+    );
+    await Promise.all(all);
+    assert.deepEqual(
+      order,
+      all.map((_, i) => i),
+    );
+  });
+
   it('write and append large data in order, at any cut of the stream', async (t) => {
     const home = await folder(t);
     const client = ours(t, home);

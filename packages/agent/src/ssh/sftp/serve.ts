@@ -45,6 +45,8 @@ class SftpSession {
   readonly #signal: AbortSignal;
   readonly #cutter = new PacketCutter();
   readonly #schedule: Schedule;
+  /** Resolves once all that began so far is replied. */
+  #replied: Promise<void> = Promise.resolve();
   #begun = false;
   #ended = false;
   #over = false;
@@ -119,18 +121,31 @@ class SftpSession {
         shared: work.shared,
         size: one.size,
         reply: work.reply ?? 0,
-        run: async () => {
-          try {
-            const reply = await work.run();
-            if (reply === undefined) this.#reply(id, undefined);
-            else this.#send(reply);
-          } catch (error) {
-            this.#reply(id, error);
-          }
-        },
+        run: () => this.#inOrder(id, () => work.run()),
       });
     } catch (error) {
       this.#reply(id, error);
+    }
+  }
+
+  /**
+   * What runs side by side is replied in the order it was asked, as OpenSSH's server does:
+   * scp of OpenSSH 9.2 cuts a file off where one reply overtook another, and reports success.
+   */
+  async #inOrder(id: number, work: () => Promise<Buffer | undefined>): Promise<void> {
+    const before = this.#replied;
+    let settled = (): void => {};
+    this.#replied = new Promise((resolve) => (settled = resolve));
+    try {
+      const reply = await work();
+      await before;
+      if (reply === undefined) this.#reply(id, undefined);
+      else this.#send(reply);
+    } catch (error) {
+      await before;
+      this.#reply(id, error);
+    } finally {
+      settled();
     }
   }
 
