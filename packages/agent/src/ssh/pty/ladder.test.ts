@@ -162,9 +162,9 @@ describe('full-screen programs', { skip: found ? false : 'needs vim' }, () => {
       await pty.see(/VIM - Vi IMproved|~/);
       pty.type(':echo &lines . "by" . &columns\r');
       await pty.see(/40by100/);
+      pty.type(':autocmd VimResized * echo &lines . "by" . &columns\r:echo "do" . "ne"\r');
+      await pty.see(/done/);
       pty.resize(132, 50);
-      pty.type(':set noshowmode\r');
-      pty.type(':while &lines != 50 | sleep 20m | endwhile | echo &lines . "by" . &columns\r');
       await pty.see(/50by132/);
       pty.type(':q!\r');
       assert.deepEqual(await pty.exited, { code: 0, signal: null });

@@ -170,6 +170,6 @@ function alive(pid: number): boolean {
 function withModes(options: PtyOptions): { file: string; args: readonly string[] } {
   const { file, args } = withoutArgv0(options.command);
   if (!existsSync('/bin/sh')) return { file, args };
-  const inside = `${sttyCommand(options.modes, true)}; exec "$0" "$@"`;
+  const inside = `${sttyCommand(options.modes)}; exec "$0" "$@"`;
   return { file: '/bin/sh', args: ['-c', inside, file, ...args] };
 }

@@ -110,9 +110,10 @@ for (const kind of PTY_KINDS) {
         '-onlcr',
         ' icanon',
         ' iutf8',
+        '-ixany',
         'eol = <undef>',
       ]) {
-        assert.ok(pty.shown().includes(flag), `${flag} in ${pty.shown()}`);
+        assert.ok(pty.shown().replaceAll('\n', ' ').includes(flag), `${flag} in ${pty.shown()}`);
       }
     });
 

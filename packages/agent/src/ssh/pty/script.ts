@@ -39,7 +39,7 @@ function start(options: PtyOptions): Promise<Pty> {
     ['rows', String(rows)],
     ['cols', String(cols)],
   ];
-  const inside = INSIDE.replace('SETTINGS', () => sttyCommand(modes, false, size));
+  const inside = INSIDE.replace('SETTINGS', () => sttyCommand(modes, size));
   const line = ['exec', '/bin/sh', '-c', inside, 'sh', command.file, ...command.args];
   const env = cleanEnv(options.env, options.term);
   if (env['SHELL'] !== undefined) env['BURROW_PTY_SHELL'] = env['SHELL'];

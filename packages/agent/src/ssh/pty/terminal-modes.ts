@@ -83,37 +83,23 @@ export function effectiveModes(modes: PtyModes): Record<string, number> {
 }
 
 /**
- * A command for any POSIX shell that sets modes, what belongs to UTF-8, and
- * `more`; what its `stty` does not know is left out. With `changesOnly`
- * without what a new terminal has already.
+ * A command for any POSIX shell that sets all modes, what belongs to UTF-8,
+ * and `more`; what its `stty` does not know is left out.
  */
-export function sttyCommand(
-  modes: PtyModes,
-  changesOnly: boolean,
-  more: readonly (readonly string[])[] = [],
-): string {
-  const groups = [...more, ['iutf8'], ...sttyGroups(modes, changesOnly)];
+export function sttyCommand(modes: PtyModes, more: readonly (readonly string[])[] = []): string {
+  const groups = [...more, ['iutf8'], ...sttyGroups(modes)];
   const stty = (words: readonly string[]): string =>
     `stty ${words.map((word) => `'${word}'`).join(' ')}`;
   return `{ ${stty(groups.flat())} || { ${groups.map(stty).join('; ')}; }; } 2>/dev/null`;
 }
 
 /** Arguments for `stty`, which belong together. Each word is ours: letters, digits, `-`, `^` and a character. */
-function sttyGroups(modes: PtyModes, changesOnly: boolean): string[][] {
-  const groups: string[][] = [];
-  for (const [name, value] of Object.entries(effectiveModes(modes))) {
+function sttyGroups(modes: PtyModes): string[][] {
+  return Object.entries(effectiveModes(modes)).map(([name, value]) => {
     const character = CHARACTERS[name];
-    if (character === undefined) {
-      if (changesOnly && value === (ON.has(name) ? 1 : 0)) continue;
-      groups.push([`${value === 0 ? '-' : ''}${name.toLowerCase()}`]);
-    } else {
-      // node-pty gives these two a character of its own.
-      const set = name === 'VEOL' || name === 'VEOL2' ? undefined : DEFAULT_CHARACTERS[name];
-      if (changesOnly && value === set) continue;
-      groups.push([character, sttyCharacter(value)]);
-    }
-  }
-  return groups;
+    if (character !== undefined) return [character, sttyCharacter(value)];
+    return [`${value === 0 ? '-' : ''}${name.toLowerCase()}`];
+  });
 }
 
 /** `^C`, `^?`, `undef`, or a number, which every `stty` reads (octal with a leading 0 is avoided). */
