@@ -1,4 +1,4 @@
-import { fingerprintOf } from '@burrow/ssh';
+import { DISCONNECT, disconnect, fingerprintOf } from '@burrow/ssh';
 import ssh2, { type AuthContext, type Connection, type PublicKeyAuthContext } from 'ssh2';
 import { AGENT_SSH_LIMITS } from './limits.ts';
 
@@ -20,7 +20,13 @@ export function admit(
       refused += 1;
       onRefused(context.method === 'publickey' ? fingerprintOf(context.key.data) : undefined);
     }
-    if (refused > AGENT_SSH_LIMITS.tries) return void connection.end();
+    if (refused >= AGENT_SSH_LIMITS.tries) {
+      return disconnect(
+        connection,
+        'Too many keys were tried, none of which is admitted here.',
+        DISCONNECT.NO_MORE_AUTH_METHODS_AVAILABLE,
+      );
+    }
     return context.reject(['publickey']);
   });
 }

@@ -1,6 +1,14 @@
 import { homedir } from 'node:os';
 import type { Duplex } from 'node:stream';
-import { onEndOfWrite, SERVER_ALGORITHMS, tune, type HostKey } from '@burrow/ssh';
+import {
+  algorithmsFor,
+  disconnect,
+  offerAlgorithms,
+  onEndOfWrite,
+  SERVER_ALGORITHMS,
+  tune,
+  type HostKey,
+} from '@burrow/ssh';
 import type { Channel } from '@burrow/tunnel';
 import { channelToDuplex } from '@burrow/tunnel/node';
 import ssh2, { type Connection, type ServerChannel } from 'ssh2';
@@ -41,6 +49,8 @@ export class SshServer {
 
   /** Takes a channel whose target is `ssh`. `onDone` is called once, when nothing of it is left. */
   serve(channel: Channel, onDone: () => void): void {
+    // It may have ended while this server was loaded.
+    if (channel.closed) return onDone();
     const { target, principal, uid } = channel;
     const authorizedKeys = target.kind === 'ssh' ? target.authorizedKeys : [];
     const stream = channelToDuplex(channel);
@@ -52,7 +62,7 @@ export class SshServer {
 
   /** Ends every connection. Idempotent. */
   stop(): void {
-    for (const connection of this.#connections) connection.end();
+    for (const connection of this.#connections) disconnect(connection, 'The agent is stopping.');
   }
 
   #serve(
@@ -74,8 +84,9 @@ export class SshServer {
         // OpenSSH's client speaks its extensions only with what is named like it.
         ident: `OpenSSH_${software}`,
       },
-      (connection) => {
+      (connection, { header }) => {
         this.#connections.add(connection);
+        offerAlgorithms(connection, algorithmsFor(header.versions.software));
         tune(connection);
         const endOfWrite = onEndOfWrite(connection);
         const gone = new AbortController();
