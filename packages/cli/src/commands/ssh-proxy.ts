@@ -14,8 +14,13 @@ export function register(program: Command): void {
     )
     .argument('<host>', 'a workspace, or <workspace>.burrow')
     .option(
-      '--key <fingerprint|file...>',
-      'keys that the workspace is to admit: SHA256:…, or a .pub file. Default: your usual ones. Those of your account always are.',
+      '--key <fingerprint|file>',
+      'a key that the workspace is to admit: SHA256:…, or a .pub file; may be repeated. Default: your usual ones. Those of your account always are.',
+      // Not a list of its own: the host may follow.
+      (key: string, before: readonly string[] | undefined): readonly string[] => [
+        ...(before ?? []),
+        key,
+      ],
     )
     .option('--tcp-port <port>', 'a TCP port in the workspace instead of its SSH server')
     .action(async (host: string, options: Options) => {
