@@ -65,14 +65,18 @@ def child(order, master, slave):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), signal.SIG_DFL)
         os.closerange(3, 64)
+        # As bytes: what Python makes of text depends on the locale.
+        file = order['file'].encode()
+        argv = [word.encode() for word in order['argv']]
+        env = dict((name.encode(), value.encode()) for name, value in order['env'].items())
         try:
-            os.chdir(order['cwd'])
+            os.chdir(order['cwd'].encode())
         except OSError:
             os.chdir('/')
         try:
-            os.execvpe(order['file'], order['argv'], order['env'])
+            os.execvpe(file, argv, env)
         except OSError as e:
-            os.write(2, ('%s: %s\\r\\n' % (order['file'], e.strerror)).encode())
+            os.write(2, file + (': %s\\r\\n' % e.strerror).encode())
             os._exit(126 if e.errno == errno.EACCES else 127)
     finally:
         os._exit(127)

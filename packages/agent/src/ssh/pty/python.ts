@@ -31,6 +31,7 @@ function start(python: string, options: PtyOptions): Promise<Pty> {
   const { command, modes, signal } = options;
   const helper = spawn(python, [...FLAGS, PYTHON_PROGRAM], {
     cwd: '/',
+    env: { PATH: process.env['PATH'] },
     stdio: ['pipe', 'pipe', 'ignore', 'pipe'],
     // Not ended by a Ctrl-C meant for the agent.
     detached: true,

@@ -130,6 +130,22 @@ for (const kind of PTY_KINDS) {
       assert.notEqual(code, 0);
     });
 
+    it("passes arguments and variables on as they are, and finds programs by the session's PATH", async (t) => {
+      const odd = `it's "odd" $HOME \\ Grüße\n*`;
+      const pty = await terminal(
+        t,
+        kind,
+        ['env', 'sh', '-c', 'echo "<$1|$ODD|$SHELL>"', 'sh', odd],
+        {
+          env: { PATH: '/usr/bin:/bin', ODD: odd, SHELL: '/bin/odd' },
+        },
+      );
+      await pty.exited;
+      await pty.ended;
+      const shown = odd.replace('\n', '\r\n');
+      assert.equal(pty.shown(), `<${shown}|${shown}|/bin/odd>\r\n`);
+    });
+
     it('carries UTF-8 both ways', async (t) => {
       const pty = await terminal(t, kind, ['sh', '-c', 'echo ready; read -r line; echo "<$line>"']);
       await pty.see(/ready/);

@@ -27,12 +27,16 @@ const PROBE_MARK = 'a terminal';
 export async function findScript(signal: AbortSignal): Promise<Rung | string> {
   const probe = ['-q', '-c', `test -t 0 && echo ${PROBE_MARK}`, '/dev/null'];
   const env = { ...process.env, SHELL: '/bin/sh' };
-  const found = (await outputOf('script', probe, signal, env))?.includes(PROBE_MARK);
-  if (found !== true) return 'no `script` that can open a terminal';
-  return { kind: 'script', start };
+  // By its path: the session's own PATH need not lead to it.
+  const file = (await outputOf('/bin/sh', ['-c', 'command -v script'], signal))?.trim();
+  const works =
+    file?.startsWith('/') === true &&
+    (await outputOf(file, probe, signal, env))?.includes(PROBE_MARK) === true;
+  if (!works) return 'no `script` that can open a terminal';
+  return { kind: 'script', start: (options) => start(file, options) };
 }
 
-function start(options: PtyOptions): Promise<Pty> {
+function start(script: string, options: PtyOptions): Promise<Pty> {
   const { rows, cols, modes } = options;
   const command = withoutArgv0(options.command);
   const size = [
@@ -44,7 +48,7 @@ function start(options: PtyOptions): Promise<Pty> {
   const env = cleanEnv(options.env, options.term);
   if (env['SHELL'] !== undefined) env['BURROW_PTY_SHELL'] = env['SHELL'];
   env['SHELL'] = '/bin/sh';
-  const helper = spawn('script', ['-q', '-c', line.map(quote).join(' '), '/dev/null'], {
+  const helper = spawn(script, ['-q', '-c', line.map(quote).join(' '), '/dev/null'], {
     cwd: options.cwd,
     env,
     stdio: ['pipe', 'pipe', 'ignore', 'pipe'],
