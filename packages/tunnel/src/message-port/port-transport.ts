@@ -38,7 +38,8 @@ export class PortTransport implements Transport {
 
   send(chunks: Buffer[], bytes: number): void {
     if (this.#done) return;
-    const whole = new Uint8Array(bytes);
+    // Not from the pool: its memory is to change hands. Not zeroed: all of it is written.
+    const whole = Buffer.allocUnsafeSlow(bytes);
     let at = 0;
     for (const chunk of chunks) {
       whole.set(chunk, at);
