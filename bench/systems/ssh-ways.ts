@@ -3,7 +3,7 @@
  * algorithms on every leg: OpenSSH's own server, Burrow's gateway, and end to
  * end through Burrow.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -80,8 +80,7 @@ export function startSshWays(
     lines: readonly string[],
     env: SshWay['env'] = {},
   ): SshWay => {
-    const folder = join(directory, `ssh-${host}`);
-    mkdirSync(folder, { recursive: true });
+    const folder = mkdtempSync(join(directory, `ssh-${host}-`));
     writeFileSync(join(folder, 'known_hosts'), `${NAME} ${hostKey}\n`);
     const config = join(folder, 'config');
     writeFileSync(config, [...common(key, join(folder, 'known_hosts')), ...lines, ''].join('\n'), {
