@@ -144,3 +144,28 @@ function endOfWrite(payload: Buffer): number | undefined {
   if (payload.toString('latin1', 9, payload.length - 1) !== END_OF_WRITE) return undefined;
   return payload.readUInt32BE(1);
 }
+
+/** Reasons of RFC 4254 5.1 that are used. */
+export const OPEN_FAILURE = { NOT_ALLOWED: 1, CONNECT_FAILED: 2, NO_ROOM: 4 } as const;
+
+/** Refuses a channel that the client opens, and says why: ssh2's `reject` can only refuse. */
+export function refuseChannel(
+  connection: Connection,
+  reject: () => void,
+  reason: (typeof OPEN_FAILURE)[keyof typeof OPEN_FAILURE],
+  sentence: string,
+): void {
+  interface Protocol {
+    channelOpenFail?: (recipient: number, reason: number, sentence: string) => void;
+  }
+  const { _protocol: protocol } = connection as unknown as { readonly _protocol: Protocol };
+  const { channelOpenFail } = protocol;
+  protocol.channelOpenFail = (recipient) =>
+    channelOpenFail?.call(protocol, recipient, reason, sentence);
+  try {
+    reject();
+  } finally {
+    // What stays is the method of the class.
+    delete protocol.channelOpenFail;
+  }
+}

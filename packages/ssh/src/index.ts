@@ -5,7 +5,7 @@ export {
   SERVER_ALGORITHMS,
   type AlgorithmLists,
 } from './algorithms.ts';
-export { keepHalfOpen, mendOutput, onEndOfWrite } from './channel.ts';
+export { keepHalfOpen, mendOutput, onEndOfWrite, OPEN_FAILURE, refuseChannel } from './channel.ts';
 export { certificateSignIn } from './certificate-sign-in.ts';
 export { signUserCertificate, USER_EXTENSIONS, type UserCertificate } from './certificate.ts';
 export { fingerprintOf } from './fingerprint.ts';

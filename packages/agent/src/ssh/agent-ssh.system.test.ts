@@ -7,6 +7,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { generateHostKey } from '@burrow/ssh';
 import type { HelloInfo, Link } from '@burrow/tunnel';
 import { channelToDuplex } from '@burrow/tunnel/node';
@@ -19,12 +20,14 @@ import {
   startRelay,
   TOKEN,
   type Relay,
+  type Running,
 } from '../testing-system.ts';
 import { run } from './testing-ssh.ts';
 
 buildBundle();
 
 interface Stand {
+  readonly agent: Running;
   readonly relay: Relay;
   readonly folder: string;
   readonly port: number;
@@ -42,7 +45,8 @@ async function stand(
   const folder = mkdtempSync(join(tmpdir(), 'burrow-agent-ssh-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const relay = await startRelay(t);
-  startAgent(t, relay.port, { node, args, env: { HOME: folder, SHELL: '/bin/sh', ...more } });
+  const env = { HOME: folder, SHELL: '/bin/sh', ...more };
+  const agent = startAgent(t, relay.port, { node, args, env });
   await relay.linked(1);
   const key = generateHostKey();
   writeFileSync(join(folder, 'id'), key.privateKey, { mode: 0o600 });
@@ -57,6 +61,7 @@ async function stand(
   const { port } = front.address() as AddressInfo;
   const hello = () => relay.hellos[0] ?? assert.fail('no hello');
   return {
+    agent,
     relay,
     folder,
     port,
@@ -150,6 +155,30 @@ test('a session that is opened and closed without a command harms nothing', asyn
   client.end();
   await once(client, 'close');
 });
+
+test('an agent that is told to stop hangs up on its sessions first', async (t) => {
+  const it = await stand(t, process.execPath, {}, ['--drain-timeout', '0']);
+  const file = join(it.folder, 'pid');
+  const session = it.ssh('x@127.0.0.1', `sleep 100 & echo $! >${file}; wait`);
+  while (!existsSync(file) || readFileSync(file, 'utf8') === '') await delay(20);
+  const pid = Number(readFileSync(file, 'utf8'));
+  it.agent.child.kill('SIGTERM');
+  assert.equal(await it.agent.exited, 0);
+  const ran = await session;
+  assert.equal(ran.code, 255);
+  // It has been sent SIGHUP: init may take a moment to collect it.
+  const ended = () => !/^\d+ \(sleep\) [^Z]/.test(statOf(pid));
+  for (let i = 0; i < 100 && !ended(); i++) await delay(20);
+  assert.ok(ended(), 'a process of the session is left');
+});
+
+function statOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'latin1');
+  } catch {
+    return '';
+  }
+}
 
 test('off: the relay is told so, and a channel is refused', async (t) => {
   const it = await stand(t, process.execPath, {}, ['--ssh', 'off']);

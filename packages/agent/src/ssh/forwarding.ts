@@ -1,6 +1,6 @@
 import { lstat, unlink } from 'node:fs/promises';
 import { connect, type AddressInfo, type Server, type Socket } from 'node:net';
-import { keepHalfOpen, mendOutput } from '@burrow/ssh';
+import { keepHalfOpen, mendOutput, OPEN_FAILURE, refuseChannel } from '@burrow/ssh';
 import type { Connection, ServerChannel } from 'ssh2';
 import { AGENT_SSH_LIMITS } from './limits.ts';
 import { listen } from './listening.ts';
@@ -33,6 +33,7 @@ export function serveForwarding(
   const carried = new Set<Socket>();
   let over = false;
   let anyPorts = 0;
+  let requests = Promise.resolve();
 
   connection.on('tcpip', (accept, reject, { destIP, destPort }) => {
     if (self.isSelf(destIP, destPort)) {
@@ -42,19 +43,32 @@ export function serveForwarding(
     }
     const host = destIP.toLowerCase();
     const local = LOOPBACK.has(host);
-    if (!(local ? policy.mayReach(destPort) : policy.anywhere) || !room()) return reject?.();
+    if (local && !policy.mayReach(destPort)) {
+      return refuse(reject, `The agent does not allow port ${destPort}: see BURROW_AGENT_ALLOW`);
+    }
+    if (!local && !policy.anywhere) {
+      return refuse(
+        reject,
+        'The agent allows ports of the workload itself only: see BURROW_AGENT_SSH_FORWARD',
+      );
+    }
     dial(local ? { port: destPort, host: 'localhost' } : { port: destPort, host }, accept, reject);
   });
   connection.on('openssh.streamlocal', (accept, reject, { socketPath }) => {
-    if (!policy.mayReachPath(socketPath) || !room()) return reject?.();
+    if (!policy.mayReachPath(socketPath)) {
+      return refuse(reject, 'The agent allows no forwarding: see BURROW_AGENT_SSH_FORWARD');
+    }
     dial({ path: socketPath }, accept, reject);
   });
   // oxlint-disable-next-line typescript/no-explicit-any -- ssh2 types each request's facts apart
   connection.on('request', (accept, reject, name, info: any) => {
-    void request(String(name), info).then(
-      (port) => (accept as ((port?: number) => void) | undefined)?.(port),
-      () => reject?.(),
-    );
+    // Answers bear no number: clients know them by their order (RFC 4254, section 4).
+    requests = requests
+      .then(() => request(String(name), info))
+      .then(
+        (port) => (accept as ((port?: number) => void) | undefined)?.(port),
+        () => reject?.(),
+      );
   });
 
   async function request(
@@ -128,6 +142,14 @@ export function serveForwarding(
     return undefined;
   }
 
+  function refuse(
+    reject: (() => void) | undefined,
+    sentence: string,
+    reason: (typeof OPEN_FAILURE)[keyof typeof OPEN_FAILURE] = OPEN_FAILURE.NOT_ALLOWED,
+  ): void {
+    if (reject !== undefined) refuseChannel(connection, reject, reason, sentence);
+  }
+
   function room(): boolean {
     return !over && carried.size < AGENT_SSH_LIMITS.forwards;
   }
@@ -138,6 +160,7 @@ export function serveForwarding(
     accept: () => ServerChannel,
     reject: (() => void) | undefined,
   ): void {
+    if (!room()) return refuse(reject, 'Too many connections are forwarded', OPEN_FAILURE.NO_ROOM);
     const socket = connect({ ...to, allowHalfOpen: true, noDelay: true, autoSelectFamily: true });
     const late = setTimeout(
       () => socket.destroy(new Error('timed out')),
@@ -152,11 +175,21 @@ export function serveForwarding(
       if (channel === undefined) return void socket.destroy();
       pipeBoth(channel, socket);
     });
-    socket.on('error', () => {});
+    let failure: NodeJS.ErrnoException | undefined;
+    socket.on('error', (error) => (failure = error));
     socket.once('close', () => {
       clearTimeout(late);
       carried.delete(socket);
-      if (!joined && !over) reject?.();
+      if (joined || over) return;
+      const where = 'path' in to ? to.path : `port ${to.port}`;
+      const why = failure?.code ?? failure?.message ?? 'closed';
+      refuse(
+        reject,
+        why === 'ECONNREFUSED' || why === 'ENOENT'
+          ? `Nothing listens on ${where} in the workload`
+          : `The agent cannot connect to ${where} (${why})`,
+        OPEN_FAILURE.CONNECT_FAILED,
+      );
     });
   }
 

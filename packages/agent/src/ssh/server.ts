@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { homedir } from 'node:os';
 import type { Duplex } from 'node:stream';
 import {
@@ -41,7 +42,8 @@ export interface SshServerOptions {
 /** The agent's own SSH server. It listens nowhere: each connection is a channel of the tunnel. */
 export class SshServer {
   readonly #options: SshServerOptions;
-  readonly #connections = new Set<Connection>();
+  /** And what ends their sessions. */
+  readonly #connections = new Map<Connection, AbortController>();
 
   constructor(options: SshServerOptions) {
     this.#options = options;
@@ -60,9 +62,12 @@ export class SshServer {
     channel.accept();
   }
 
-  /** Ends every connection. Idempotent. */
+  /** Ends every connection, and hangs up on all sessions before it returns. Idempotent. */
   stop(): void {
-    for (const connection of this.#connections) disconnect(connection, 'The agent is stopping.');
+    for (const [connection, gone] of this.#connections) {
+      gone.abort();
+      disconnect(connection, 'The agent is stopping.');
+    }
   }
 
   #serve(
@@ -85,11 +90,12 @@ export class SshServer {
         ident: `OpenSSH_${software}`,
       },
       (connection, { header }) => {
-        this.#connections.add(connection);
         offerAlgorithms(connection, algorithmsFor(header.versions.software));
         tune(connection);
         const endOfWrite = onEndOfWrite(connection);
         const gone = new AbortController();
+        setMaxListeners(0, gone.signal);
+        this.#connections.set(connection, gone);
         const agent = new AgentForwarding(connection);
         let closeForwards = (): void => {};
         let sessions = 0;

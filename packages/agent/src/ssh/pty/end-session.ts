@@ -43,9 +43,10 @@ interface Member {
  */
 export async function endSession(pid: number, graceMs: number = GRACE_MS): Promise<void> {
   if (pid <= 1) return;
-  let members = await membersOf(pid);
+  // At once: the agent itself may be about to end.
   signalGroup(pid, 'SIGHUP');
   signalGroup(pid, 'SIGCONT');
+  let members = await membersOf(pid);
   for (const member of members) {
     send(member.pid, 'SIGHUP');
     send(member.pid, 'SIGCONT');
