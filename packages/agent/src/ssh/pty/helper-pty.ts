@@ -15,6 +15,8 @@ export interface HelperOptions {
 }
 
 const START_TIMEOUT_MS = 10_000;
+/** How long the last report of a helper that has ended may take to be read. */
+const LAST_LINES_MS = 500;
 
 /** The other end of a pipe may be gone at any time; the exit tells. */
 const ignore = (): void => {};
@@ -70,6 +72,8 @@ export function helperPty(options: HelperOptions): Promise<Pty> {
       const settle = (): void => finish({ code: null, signal: lastSignal?.slice(3) ?? 'KILL' });
       if (control.destroyed || control.readableEnded) return settle();
       control.once('close', settle);
+      // Somebody it left behind may keep the socket open.
+      setTimeout(settle, LAST_LINES_MS).unref();
       return undefined;
     });
     if (signal.aborted) hangUp();

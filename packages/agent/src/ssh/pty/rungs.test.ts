@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
@@ -245,6 +246,35 @@ for (const kind of PTY_KINDS) {
       await until(() => gone(pty.pid), 'the command is still there');
       assert.equal(await gone(stays), false);
       process.kill(stays, 'SIGKILL');
+    });
+
+    it('hangs up when the agent is killed', async (t) => {
+      const hangUp = new AbortController();
+      t.after(() => hangUp.abort());
+      const agent = `
+        const { PtyLadder } = await import(${JSON.stringify(new URL('./ladder.ts', import.meta.url).href)});
+        const pty = await new PtyLadder('${kind}').start({
+          command: { file: 'bash', args: ['--norc', '--noprofile', '-i'] },
+          env: { PATH: process.env.PATH }, cwd: '/', term: 'dumb', cols: 80, rows: 24, modes: {},
+          signal: new AbortController().signal,
+        });
+        pty.output.pipe(process.stdout);
+        pty.input.write('sleep 1004 & echo job=$!; sleep 1005\\r');
+        setInterval(() => {}, 1000);
+      `;
+      const child = spawn(process.execPath, ['--input-type=module', '-e', agent], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+        signal: hangUp.signal,
+        killSignal: 'SIGKILL',
+      });
+      child.on('error', () => {});
+      let shown = '';
+      child.stdout.on('data', (data: Buffer) => (shown += data.toString()));
+      await until(() => /[\r\n]job=\d+/.test(shown), 'the shell did not start');
+      const job = Number(/[\r\n]job=(\d+)/.exec(shown)?.[1]);
+      assert.equal(await gone(job), false);
+      child.kill('SIGKILL');
+      await until(() => gone(job), 'the job is still there');
     });
 
     it('refuses to start when the session has ended already', async (t) => {

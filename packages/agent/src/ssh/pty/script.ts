@@ -10,15 +10,28 @@ import type { Pty, PtyExit, PtyOptions, Rung } from './types.ts';
  * Runs inside the terminal, as the leader of its session, for any POSIX shell.
  * It outlives the signals that reach the command's process group, to report
  * the end; a handler, unlike an ignored signal, is not passed on to the command.
+ * Not SIGHUP: a leader that ends by it hangs up on all the terminal's programs.
+ * When the agent dies, all of the session is told, and `script`, its parent, dies.
  */
 const INSIDE = `
 if [ -n "\${BURROW_PTY_SHELL+x}" ]; then SHELL=$BURROW_PTY_SHELL; unset BURROW_PTY_SHELL; else unset SHELL; fi
-trap : HUP INT QUIT TERM USR1 USR2 ALRM PIPE
+trap : INT QUIT TERM USR1 USR2 ALRM PIPE
 echo "tty $(tty)" >&3
 SETTINGS
+(
+  read -r never <&3
+  trap '' HUP
+  for process in /proc/[0-9]*; do
+    read -r stat <"$process/stat" && set -- \${stat##*) } && [ "$4" = $$ ] && kill -HUP "\${process#/proc/}"
+  done 2>/dev/null
+  kill -KILL $PPID
+) &
+watch=$!
 echo "pid $$" >&3
 "$@" 3>&-
-echo "exit $?" >&3
+status=$?
+kill $watch
+echo "exit $status" >&3
 `;
 
 const PROBE_MARK = 'a terminal';
