@@ -235,15 +235,15 @@ for (const kind of PTY_KINDS) {
     it('kills what catches the hang-up, spares what asked to stay', async (t) => {
       const hangUp = new AbortController();
       const script =
-        "nohup sleep 1002 >/dev/null 2>&1 & echo job=$!; trap 'echo no' HUP; while :; do sleep 0.1; done";
+        "nohup sleep 1002 >/dev/null 2>&1 & echo job=$! self=$$; trap 'echo no' HUP; while :; do sleep 0.1; done";
       const pty = await terminal(t, kind, ['bash', '-c', script], { signal: hangUp.signal });
-      const stays = Number((await pty.see(/job=(\d+)/))[1]);
+      const [, stays = 0, self = 0] = (await pty.see(/job=(\d+) self=(\d+)/)).map(Number);
       await until(
         async () => (await readFile(`/proc/${stays}/cmdline`, 'utf8')).startsWith('sleep'),
         'no sleep',
       );
       hangUp.abort();
-      await until(() => gone(pty.pid), 'the command is still there');
+      await until(() => gone(self), 'the command is still there');
       assert.equal(await gone(stays), false);
       process.kill(stays, 'SIGKILL');
     });

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { tune } from '@burrow/ssh';
+import { generateHostKey, tune } from '@burrow/ssh';
 import ssh2 from 'ssh2';
 import { serveSftp } from './serve.ts';
 
@@ -25,12 +25,12 @@ export interface TestServer {
 /** An SSH server on loopback that admits one key and serves nothing but SFTP. */
 export async function sftpServer(t: TestContext, home: string): Promise<TestServer> {
   const keys = await folder(t);
-  const host = ssh2.utils.generateKeyPairSync('ed25519');
-  const user = ssh2.utils.generateKeyPairSync('ed25519');
-  const admitted = ssh2.utils.parseKey(user.public);
+  const host = generateHostKey();
+  const user = generateHostKey();
+  const admitted = ssh2.utils.parseKey(user.publicLine);
   if (admitted instanceof Error) throw admitted;
   const gone = new AbortController();
-  const server = new ssh2.Server({ hostKeys: [host.private] }, (connection) => {
+  const server = new ssh2.Server({ hostKeys: [host.privateKey] }, (connection) => {
     tune(connection);
     connection.on('error', () => {});
     connection.on('authentication', (attempt) => {
@@ -56,8 +56,8 @@ export async function sftpServer(t: TestContext, home: string): Promise<TestServ
   });
   const { port } = server.address() as AddressInfo;
   const identity = join(keys, 'id');
-  await writeFile(identity, user.private, { mode: 0o600 });
-  await writeFile(join(keys, 'known'), `[127.0.0.1]:${port} ${host.public}\n`);
+  await writeFile(identity, user.privateKey, { mode: 0o600 });
+  await writeFile(join(keys, 'known'), `[127.0.0.1]:${port} ${host.publicLine}\n`);
   const settings = [
     `IdentityFile=${identity}`,
     'IdentitiesOnly=yes',
@@ -69,7 +69,7 @@ export async function sftpServer(t: TestContext, home: string): Promise<TestServ
     `Port=${port}`,
   ];
   const options = ['-F', 'none', ...settings.flatMap((setting) => ['-o', setting])];
-  return { port, privateKey: user.private, options };
+  return { port, privateKey: user.privateKey, options };
 }
 
 export interface Ran {
