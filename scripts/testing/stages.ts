@@ -1,4 +1,4 @@
-import { globSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { hasCommand, hasPythonModule, type Need } from '../lib/system-packages.ts';
 
 /** A stage of `npm test`: a command that passes or fails, or files of tests. */
@@ -38,6 +38,22 @@ const PYTHON_GRPC = [
   python('the gRPC tools for Python 3', 'python3-grpc-tools', 'grpc_tools'),
 ];
 
+const SSH_TOOLS = [
+  command('OpenSSH’s client', 'openssh-client', 'ssh'),
+  {
+    what: 'OpenSSH’s server',
+    debian: 'openssh-server',
+    // Not in the PATH of everybody.
+    present: () => existsSync('/usr/sbin/sshd'),
+  },
+  command('git', 'git', 'git'),
+  command('rsync', 'rsync', 'rsync'),
+  command('tmux', 'tmux', 'tmux'),
+  command('vim', 'vim', 'vim'),
+  command('pgrep and top', 'procps', 'top'),
+  command('ssh-audit', 'ssh-audit', 'ssh-audit'),
+];
+
 export const STAGES: readonly Stage[] = [
   { kind: 'check', name: 'types', command: 'tsc', args: ['-p', 'tsconfig.json'] },
   { kind: 'check', name: 'lint', command: 'oxlint', args: ['--type-aware'] },
@@ -60,6 +76,7 @@ export const STAGES: readonly Stage[] = [
       ...PYTHON_GRPC,
       command('nginx', 'nginx', 'nginx'),
       command('curl', 'curl', 'curl'),
+      ...SSH_TOOLS,
     ],
     needsEditor: true,
   },

@@ -4,13 +4,15 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { AuditEvent, AuditEventList } from '@burrow/api';
+import type { AuditEventList } from '@burrow/api';
 import { ROOT } from '../../../../scripts/lib/project-node.mjs';
 import type { AgentProcess } from '../../../harness/agent-process.ts';
 import { startBurrow, type Burrow, type BurrowOptions } from '../../../harness/burrow.ts';
 import { eventually } from '../../../harness/eventually.ts';
 import { run, type Ran, type RunOptions } from '../../../harness/run.ts';
 import { startSshd, type Sshd } from '../../../harness/sshd.ts';
+
+export type AuditEvent = AuditEventList['events'][number];
 
 /** `gateway`: ssh to the relay; `jump`: through `burrow@`; `proxy`: by `burrow ssh-proxy`. The last two are end to end. */
 export const WAYS = ['gateway', 'jump', 'proxy'] as const;

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from '../../../harness/eventually.ts';
 import type { Stand } from './stand.ts';
@@ -22,30 +23,20 @@ export async function startTerminal(stand: Stand, command: string): Promise<Term
   terminals += 1;
   const socket = join(stand.home, `t${terminals}`);
   const tmux = async (...args: readonly string[]): Promise<string> => {
-    const ran = await stand.tool('tmux', ['-S', socket, '-f', '/dev/null', ...args], {
+    const ran = await stand.tool('tmux', ['-S', socket, ...args], {
       env: { LANG: 'C.UTF-8', TERM: 'xterm-256color', SHELL: '/bin/sh' },
     });
     if (ran.code !== 0) throw new Error(`tmux ${args.join(' ')}: ${ran.stderr}`);
     return ran.stdout;
   };
-  await tmux(
-    ...[
-      'start-server',
-      ';',
-      'set',
-      '-g',
-      'status',
-      'off',
-      ';',
-      'set',
-      '-g',
-      'remain-on-exit',
-      'on',
-    ],
-    ...[';', 'set', '-g', 'window-size', 'manual', ';', 'set', '-g', 'default-size', '80x24'],
-    ...[';', 'set', '-g', 'default-terminal', 'screen-256color'],
-    ...[';', 'new-session', '-d', '-x', '80', '-y', '24', command],
+  const settings = join(stand.home, 'tmux.conf');
+  writeFileSync(
+    settings,
+    ['status off', 'remain-on-exit on', 'default-terminal screen-256color']
+      .map((setting) => `set -g ${setting}\n`)
+      .join(''),
   );
+  await tmux('-f', settings, 'new-session', '-d', '-x', '80', '-y', '24', command);
   const screen = async (): Promise<string> =>
     (await tmux('capture-pane', '-p'))
       .split('\n')
