@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { tuneCollector } from '@burrow/tunnel/node';
 import { TunnelError, type Link, type Target } from '@burrow/tunnel';
 import { CliError, EXIT } from '../cli-error.ts';
 import { openLink, type TransportChoice } from '../relay/link.ts';
@@ -22,6 +23,7 @@ export async function sshProxy(
   const workload = workspaceOf(host);
   const target = targetOf(keys, tcpPort);
   const settings = readSettings();
+  tuneCollector();
   // Stopped by Ctrl-Z with the rest of a pipeline, the link would fall silent and be lost.
   process.on('SIGTSTP', () => {});
   const link: Link = await openLink(

@@ -85,9 +85,14 @@ function sshSettings(
   };
 }
 
-/** `-- -A -L … -- command`: only a `--` at the very beginning starts options, as a command may hold one too. */
+/**
+ * `-- -A -L … -- command`: only a `--` at the very beginning starts options, as
+ * a command may hold one too. `-- command` is how many tools begin a command:
+ * what begins with no dash is no option.
+ */
 export function split(rest: readonly string[]): { options: string[]; command: string[] } {
   if (rest[0] !== '--') return { options: [], command: [...rest] };
+  if (!rest[1]?.startsWith('-')) return { options: [], command: rest.slice(1) };
   const end = rest.indexOf('--', 1);
   return end === -1
     ? { options: rest.slice(1), command: [] }

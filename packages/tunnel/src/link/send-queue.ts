@@ -46,17 +46,22 @@ export class SendQueue {
   emit(batch: Batch, channel: number, offset: number, max: number): number {
     let sent = 0;
     while (this.#bytes > 0 && sent < max) {
-      const chunk = this.#first ?? this.#chunks.shift()!;
-      const size = Math.min(chunk.length, max - sent, MAX_DATA_BYTES);
-      if (size === chunk.length) {
-        this.#first = undefined;
-        batch.data(channel, offset + sent, chunk);
-      } else {
-        this.#first = chunk.subarray(size);
-        batch.data(channel, offset + sent, chunk.subarray(0, size));
+      let left = Math.min(this.#bytes, max - sent, MAX_DATA_BYTES);
+      batch.begin(channel, offset + sent, left);
+      this.#bytes -= left;
+      sent += left;
+      while (left > 0) {
+        const chunk = this.#first ?? this.#chunks.shift()!;
+        if (chunk.length <= left) {
+          this.#first = undefined;
+          batch.more(chunk);
+          left -= chunk.length;
+        } else {
+          this.#first = chunk.subarray(left);
+          batch.more(chunk.subarray(0, left));
+          left = 0;
+        }
       }
-      this.#bytes -= size;
-      sent += size;
     }
     if (this.#bytes === 0 && this.#fin === 'queued') {
       this.#fin = 'sent';

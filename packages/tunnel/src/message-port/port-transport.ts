@@ -5,15 +5,15 @@ import { isTunnelCode } from '../grpc/status.ts';
 import type { Transport, TransportHandler } from '../transport.ts';
 
 /**
- * What crosses the port: frames (their memory changes hands), the word that
- * they arrived, or why the link ends.
+ * What crosses the port: frames (their memory changes hands), how many bytes
+ * of them arrived, or why the link ends.
  */
-type Message =
-  | ArrayBuffer
-  | typeof ARRIVED
-  | { readonly code: TunnelErrorCode; readonly reason: string };
+type Message = ArrayBuffer | number | { readonly code: TunnelErrorCode; readonly reason: string };
 
-const ARRIVED = 1;
+/** Each message wakes a thread: arrival is said for so many bytes at once. */
+const SAY_EVERY_BYTES = 64 * 1024;
+/** What may be on its way before the next batch waits. */
+const AHEAD_BYTES = 256 * 1024;
 
 /**
  * A link between two threads of one process. One copy for each batch: payloads
@@ -23,6 +23,11 @@ export class PortTransport implements Transport {
   readonly #port: MessagePort;
   #handler: TransportHandler | undefined;
   #done = false;
+  /** Sent, and not said to have arrived. */
+  #ahead = 0;
+  /** Arrived, and not said so yet. */
+  #unsaid = 0;
+  #waits = false;
 
   constructor(port: MessagePort) {
     this.#port = port;
@@ -46,6 +51,9 @@ export class PortTransport implements Transport {
       at += chunk.length;
     }
     this.#port.postMessage(whole.buffer, [whole.buffer]);
+    this.#ahead += bytes;
+    if (this.#ahead < AHEAD_BYTES) setImmediate(this.#onPosted);
+    else this.#waits = true;
   }
 
   close(error: TunnelError): void {
@@ -54,13 +62,24 @@ export class PortTransport implements Transport {
     this.#finish(error);
   }
 
+  readonly #onPosted = (): void => {
+    if (!this.#done) this.#handler?.onSent();
+  };
+
   readonly #onMessage = (message: Message): void => {
     if (this.#done) return;
-    if (message === ARRIVED) {
+    if (typeof message === 'number') {
+      this.#ahead -= message;
+      if (!this.#waits || this.#ahead >= AHEAD_BYTES) return;
+      this.#waits = false;
       this.#handler?.onSent();
     } else if (message instanceof ArrayBuffer) {
-      // Before the bytes are looked at: the next batch gathers meanwhile.
-      this.#port.postMessage(ARRIVED);
+      this.#unsaid += message.byteLength;
+      if (this.#unsaid >= SAY_EVERY_BYTES) {
+        // Before the bytes are looked at: the next batch comes meanwhile.
+        this.#port.postMessage(this.#unsaid);
+        this.#unsaid = 0;
+      }
       this.#handler?.onBytes(Buffer.from(message));
     } else {
       const code = isTunnelCode(message.code) ? message.code : 'internal';

@@ -35,7 +35,12 @@ export class Batch {
   #at = 0;
 
   data(channel: number, offset: number, payload: Buffer): void {
-    const size = payload.length;
+    this.begin(channel, offset, payload.length);
+    this.more(payload);
+  }
+
+  /** The header of a Data frame whose payload follows in pieces. */
+  begin(channel: number, offset: number, size: number): void {
     const inner =
       1 +
       varintLength(channel) +
@@ -43,8 +48,7 @@ export class Batch {
       1 +
       varintLength(size) +
       size;
-    const copied = size < COPY_BYTES;
-    this.#reserve(MAX_DATA_HEADER_BYTES + (copied ? size : 0));
+    this.#reserve(MAX_DATA_HEADER_BYTES);
     let at = this.#prefix(1 + varintLength(inner) + inner);
     const slab = this.#slab;
     slab[at++] = TAG_FRAME_DATA;
@@ -57,11 +61,17 @@ export class Batch {
     }
     slab[at++] = TAG_PAYLOAD;
     at = writeVarint(slab, at, size);
-    if (copied) {
-      slab.set(payload, at);
-      this.#advance(at + size);
+    this.#advance(at);
+  }
+
+  /** The next piece of it. Small ones are copied, so that they need no chunk of their own. */
+  more(payload: Buffer): void {
+    const size = payload.length;
+    if (size < COPY_BYTES) {
+      this.#reserve(size);
+      this.#slab.set(payload, this.#at);
+      this.#advance(this.#at + size);
     } else {
-      this.#advance(at);
       this.#seal();
       this.#chunks.push(payload);
       this.bytes += size;
