@@ -4,6 +4,9 @@ import { existsSync } from 'node:fs';
 /** Of the agent's own: what its children must never see. */
 const SECRET = /^BURROW_(?:AGENT|RELAY)_/;
 
+/** Of the shell and the terminal that the agent was started in: a session has its own. */
+const OWN = /^(?:SHLVL|PWD|OLDPWD|_|TERM|COLUMNS|LINES|SSH_\w+|NODE_CHANNEL_\w+)$/;
+
 /** What a client may set (`SendEnv`, `SetEnv`), as in Debian's sshd, and what colours and git need. */
 const ACCEPTED = /^(?:LANG|LC_[A-Z]+|TERM|COLORTERM|NO_COLOR|TZ|GIT_PROTOCOL|EDITOR|VISUAL|PAGER)$/;
 
@@ -48,7 +51,7 @@ export function sessionEnvironment(
 ): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env)) {
-    if (value !== undefined && !SECRET.test(name)) env[name] = value;
+    if (value !== undefined && !SECRET.test(name) && !OWN.test(name)) env[name] = value;
   }
   return {
     ...env,

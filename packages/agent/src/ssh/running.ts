@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
+import { nameTerminal } from './name-terminal.ts';
 import { endSession, signalGroup, signalName } from './pty/end-session.ts';
 import { startPty } from './pty/ladder.ts';
 import type { PtyCommand, PtyModes } from './pty/types.ts';
@@ -39,7 +40,12 @@ export async function runCommand(options: RunOptions): Promise<Running> {
   const { terminal } = options;
   if (terminal !== undefined) {
     const hangUp = new AbortController();
-    const pty = await startPty({ ...options, ...terminal, signal: hangUp.signal });
+    const pty = await startPty({
+      ...options,
+      ...terminal,
+      command: nameTerminal(options.command),
+      signal: hangUp.signal,
+    });
     if (!('unavailable' in pty)) {
       return {
         stdin: pty.input,

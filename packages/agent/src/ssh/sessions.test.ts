@@ -34,9 +34,12 @@ function printed(child: ChildProcess, pattern: RegExp): Promise<RegExpExecArray>
     child.stdout?.on('data', (chunk) => {
       all += String(chunk);
       const found = pattern.exec(all);
-      if (found !== null) resolve(found);
+      if (found === null) return;
+      clearTimeout(late);
+      resolve(found);
     });
     child.once('close', () => reject(new Error(`Ended without ${pattern}: ${all}`)));
+    const late = setTimeout(() => child.kill('SIGKILL'), 10_000);
   });
 }
 
@@ -115,11 +118,41 @@ test('a login shell: typed into, its size changed, ended by the end of input', a
   const child = spawn('ssh', [...it.options, '-tt', ...to(it)], {
     env: { ...process.env, SSH_AUTH_SOCK: '', TERM: 'xterm' },
   });
-  child.stdin.write('shopt -q login_shell; echo login=$?; [ -n "$SSH_CONNECTION" ] && echo ok=1\n');
-  await printed(child, /login=0[^]*ok=1/);
+  child.stdin.write(
+    'shopt -q login_shell; echo login=$?; [ "$(tty)" = "$SSH_TTY" ] && echo tty=$?; echo "name=$0 level=$SHLVL"\n',
+  );
+  await printed(child, /login=0[^]*tty=0[^]*name=-bash level=1/);
   child.stdin.write('exit 9\n');
   const [code] = (await once(child, 'close')) as [number];
   assert.equal(code, 9);
+});
+
+test('a command in a terminal knows its name', async () => {
+  await using it = await startServer();
+  const ran = await run('ssh', [...it.options, '-tt', ...to(it), 'echo "$SSH_TTY"; tty']);
+  const [named, real] = ran.stdout.split('\r\n');
+  assert.match(real ?? '', /^\/dev\/pts\/\d+$/);
+  assert.equal(named, real);
+});
+
+test('where no terminal can be made, the session goes on and says so in one line', async () => {
+  // It is read when the server's first terminal is made, in a process of its own.
+  const { pathname: testing } = new URL('testing-ssh.ts', import.meta.url);
+  const program = `
+    import { run, startServer } from ${JSON.stringify(testing)};
+    await using it = await startServer();
+    const ran = await run('ssh', [...it.options, '-tt', '-p', String(it.port), 'ann@127.0.0.1', 'cat; exit 3'], { input: 'in' });
+    console.log(JSON.stringify(ran));`;
+  const ran = await run(process.execPath, ['--input-type=module', '-e', program], {
+    env: { BURROW_SSH_PTY: 'none' },
+  });
+  const session = JSON.parse(ran.stdout) as { code: number; stdout: string; stderr: string };
+  assert.equal(session.code, 3);
+  assert.equal(session.stdout, 'in');
+  assert.match(
+    session.stderr,
+    /^Terminals are not available here: .* This session goes on without one\.\r?\n/,
+  );
 });
 
 test('keepalives of the client are answered', async () => {
