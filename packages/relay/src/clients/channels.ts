@@ -136,13 +136,14 @@ export class ClientChannels {
       this.#open.delete(open);
       const seconds = Math.round((performance.now() - opened) / 1000);
       log.debug({ ...facts, seconds, code: error?.code, reason: error?.message }, 'channel closed');
+      const why = error === undefined ? '' : `: ${error.message}`;
       this.#note(
         cut ? 'ssh.session-cut' : 'ssh.session-closed',
-        'ok',
+        error === undefined || cut ? 'ok' : 'failed',
         facts,
         to.principal,
         to.target,
-        cut ? (error?.message ?? '') : `after ${seconds} s`,
+        cut ? (error?.message ?? '') : `after ${seconds} s${why}`,
       );
     };
     const joined = joinChannel(channel, link, { ...to, metadata }, (error) => over(error, false));

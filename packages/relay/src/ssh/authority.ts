@@ -70,6 +70,8 @@ export interface SshAuthority {
     signIn: string,
   ): Promise<readonly { readonly name: string; readonly state: string }[]>;
   note(signIn: string, what: 'opened' | 'jumped', workspace: string): Promise<void>;
+  /** The workload was not reached, for a reason that the person was told. */
+  failed(signIn: string, workspace: string, why: string): Promise<void>;
   /** Somebody gave up or was turned away. */
   turnedAway(origin: Origin, why: string): Promise<void>;
   /** The connection is over. Idempotent. */

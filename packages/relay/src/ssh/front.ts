@@ -173,6 +173,9 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
           key,
           certificate,
           signal: gone.signal,
+        }).catch((error: Error) => {
+          void authority.failed(who.id, to.workspace, error.message).catch(() => {});
+          throw error;
         });
         workload = made;
         made.onMessage = (payload) => bridged && pass(payload, made.connection, connection);

@@ -1,3 +1,4 @@
+import { OPEN_FAILURE, refuseChannel } from '@burrow/ssh';
 import type { Connection, ServerChannel } from 'ssh2';
 import type { Link } from '@burrow/tunnel';
 import { channelToDuplex } from '@burrow/tunnel/node';
@@ -54,9 +55,9 @@ export function serveHome(connection: Connection, person: SignedIn, deps: HomeDe
         });
         outer.on('error', end).on('close', end);
       },
-      () => {
+      (error: Error) => {
         open -= 1;
-        reject();
+        refuseChannel(connection, reject, OPEN_FAILURE.CONNECT_FAILED, error.message);
       },
     );
   });

@@ -47,7 +47,7 @@ export interface SshEvent {
     | 'ssh.session-opened'
     | 'ssh.session-closed'
     | 'ssh.session-cut';
-  readonly outcome: 'ok' | 'refused';
+  readonly outcome: 'ok' | 'refused' | 'failed';
   readonly userId?: string;
   readonly username?: string;
   readonly workspace?: string;
@@ -68,6 +68,16 @@ export function relayAuthority(deps: AuthorityDeps, signIns: SignIns): SshAuthor
   async function route(signIn: SignIn, name: string): Promise<WorkspaceRoute | undefined> {
     const found = await deps.directory.find(name);
     return found !== undefined && mayOpen(signIn.principal, found) ? found : undefined;
+  }
+
+  function notReached(signIn: SignIn, workspace: string, detail: string): void {
+    deps.audit({
+      ...factsOf(signIn),
+      action: 'ssh.session-opened',
+      outcome: 'failed',
+      workspace,
+      detail,
+    });
   }
 
   return {
@@ -123,7 +133,9 @@ export function relayAuthority(deps: AuthorityDeps, signIns: SignIns): SshAuthor
         });
         return { refused };
       }
-      return destination(deps, found);
+      const there = await destination(deps, found);
+      if ('refused' in there) notReached(live(id), found.name, there.refused);
+      return there;
     },
 
     keysOf: async (id) => deps.keysOf(live(id).principal.userId),
@@ -148,6 +160,10 @@ export function relayAuthority(deps: AuthorityDeps, signIns: SignIns): SshAuthor
         workspace,
         detail: what === 'jumped' ? 'end to end, through a jump' : 'through the gateway',
       });
+    },
+
+    async failed(id, workspace, why) {
+      notReached(live(id), workspace, why);
     },
 
     async turnedAway(origin, why) {
@@ -196,7 +212,7 @@ async function destination(
   }
   if (hello.sshServer === 'none' || hello.sshHostKey === '') {
     return {
-      refused: `The agent of ${found.name} offers no SSH (BURROW_SSH=off, or an agent older than 0.2).`,
+      refused: `The agent of ${found.name} offers no SSH (BURROW_AGENT_SSH=off, or an agent older than 0.2).`,
     };
   }
   return {

@@ -34,6 +34,8 @@ export function handleSignIn(connection: Connection, deps: SignInDeps): void {
   let refused = 0;
   let told = false;
   let decided = false;
+  const unknown = new Set<string>();
+  let asked = '';
 
   connection.on('authentication', (context) => {
     void answer(context).catch((error: Error) => {
@@ -41,7 +43,18 @@ export function handleSignIn(connection: Connection, deps: SignInDeps): void {
     });
   });
 
+  // Each key alone says nothing: clients offer all they have. That none was known does.
+  connection.once('close', () => {
+    const [first] = unknown;
+    if (decided || first === undefined) return;
+    const more = unknown.size === 1 ? '' : ` and ${unknown.size - 1} more`;
+    const origin = deps.origin(asked);
+    const why = `unknown key ${first}${more}, ${origin.software}`;
+    void authority.turnedAway(origin, why).catch(() => {});
+  });
+
   async function answer(context: AuthContext): Promise<void> {
+    asked = context.username;
     if (decided) return context.reject();
     if (context.method === 'publickey') return byKey(context);
     if (context.method === 'password') return byPassword(context);
@@ -54,9 +67,13 @@ export function handleSignIn(connection: Connection, deps: SignInDeps): void {
     const fingerprint = fingerprintOf(context.key.data);
     if (context.signature === undefined) {
       if (await authority.knowsKey(fingerprint)) return context.accept();
+      unknown.add(fingerprint);
       return refuse(context);
     }
-    if (!isSignedBy(context)) return refuse(context);
+    if (!isSignedBy(context)) {
+      unknown.add(fingerprint);
+      return refuse(context);
+    }
     return finish(context, { kind: 'key', fingerprint });
   }
 

@@ -280,6 +280,7 @@ export async function metric(burrow: Burrow, name: string): Promise<number> {
 async function idle(burrow: Burrow): Promise<void> {
   await eventually('no channel is open, and nobody is signed in by SSH', async () => {
     assert.equal(await metric(burrow, 'burrow_channels'), 0, 'channels');
+    assert.equal(await metric(burrow, 'burrow_ssh_signed_in'), 0, 'people signed in by SSH');
     return true;
   });
 }
