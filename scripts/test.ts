@@ -10,16 +10,21 @@ import { ensureSystemPackages } from './lib/system-packages.ts';
 import { filesOf, STAGES, type CheckStage, type FilesStage, type Stage } from './testing/stages.ts';
 import { runProcess } from './testing/run-process.ts';
 
-const HELP = `npm test [-- [--only STAGE[,STAGE]] [FILE …]]
+/** They have a short form in `npm test`, and this one where BURROW_TEST_LONG is 1. */
+const LONG_FILES = ['tests/system/ssh/transfer.test.ts'];
+
+const HELP = `npm test [-- [--only STAGE[,STAGE]] [--long] [FILE …]]
 
 Installs what the tests need, and runs all stages: ${STAGES.map((stage) => stage.name).join(', ')}.
 FILE is a part of a test file's path; with it, only the stages that run files are run.
+--long (npm run test:long) runs what takes minutes instead: ${LONG_FILES.join(', ')}.
 `;
 
 const CHECK_BOUND_MS = 5 * 60_000;
 const FILES_BOUND_MS = 30 * 60_000;
 /** One test, or one file, may take this long. */
 const TEST_TIMEOUT_MS = 5 * 60_000;
+const LONG_TEST_TIMEOUT_MS = 30 * 60_000;
 
 interface Result {
   readonly stage: string;
@@ -46,7 +51,11 @@ async function check(stage: CheckStage): Promise<Counts> {
   return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, cancelled: 0, skipped: 0, todo: 0 };
 }
 
-async function runFiles(stage: FilesStage, files: readonly string[]): Promise<Counts> {
+async function runFiles(
+  stage: FilesStage,
+  files: readonly string[],
+  long: boolean,
+): Promise<Counts> {
   const scratch = mkdtempSync(join(tmpdir(), 'burrow-test-'));
   try {
     const counted = join(scratch, 'counts.json');
@@ -56,7 +65,7 @@ async function runFiles(stage: FilesStage, files: readonly string[]): Promise<Co
         '--disable-warning=ExperimentalWarning',
         '--test',
         `--test-concurrency=${stage.concurrency}`,
-        `--test-timeout=${TEST_TIMEOUT_MS}`,
+        `--test-timeout=${long ? LONG_TEST_TIMEOUT_MS : TEST_TIMEOUT_MS}`,
         '--test-reporter=spec',
         '--test-reporter-destination=stdout',
         `--test-reporter=${join(ROOT, 'scripts/testing/count-reporter.mjs')}`,
@@ -124,14 +133,21 @@ function summary(results: readonly Result[]): void {
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { only: { type: 'string', multiple: true }, help: { type: 'boolean', short: 'h' } },
+    options: {
+      only: { type: 'string', multiple: true },
+      long: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h' },
+    },
   });
   if (values.help === true) {
     process.stdout.write(HELP);
     return 0;
   }
   // A path as a shell completes it, from wherever it was typed.
-  const filters = positionals.map((value) => relative(ROOT, join(ROOT, value)));
+  const filters = (values.long ? LONG_FILES : positionals).map((value) =>
+    relative(ROOT, join(ROOT, value)),
+  );
+  if (values.long) process.env['BURROW_TEST_LONG'] = '1';
   const stages = chosenStages(values.only ?? [], filters);
   if (stages.length === 0) throw new Error(`No test file matches: ${positionals.join(', ')}.`);
   await prepare(stages);
@@ -142,7 +158,9 @@ async function main(): Promise<number> {
     const files = stage.kind === 'files' ? filesOf(stage, ROOT, filters) : [];
     process.stdout.write(`\n── ${stage.name} ──\n`);
     const began = Date.now();
-    const counts = await (stage.kind === 'check' ? check(stage) : runFiles(stage, files));
+    const counts = await (stage.kind === 'check'
+      ? check(stage)
+      : runFiles(stage, files, values.long));
     results.push({
       stage: stage.name,
       passed: counts.passed,

@@ -9,11 +9,16 @@ export interface CuttableLine extends AsyncDisposable {
   /** Resets what flows, and refuses what comes, until `mend`. */
   cut(): void;
   mend(): void;
+  /** Holds everything back, as a network does that loses all packets, until `flow`. What comes meanwhile waits. */
+  stall(): void;
+  flow(): void;
 }
 
 /** `target` is asked at each connection: the port behind it may be known later. */
 export async function startCuttableLine(target: () => number): Promise<CuttableLine> {
   const open = new Set<Socket>();
+  const pairs = new Set<readonly [Socket, Socket]>();
+  let flows = true;
   let whole = true;
   let accepted = 0;
   const server = createServer((near) => {
@@ -24,7 +29,10 @@ export async function startCuttableLine(target: () => number): Promise<CuttableL
     accepted += 1;
     const far = connect({ host: '127.0.0.1', port: target(), noDelay: true });
     near.setNoDelay(true);
-    near.pipe(far).pipe(near);
+    const pair = [near, far] as const;
+    pairs.add(pair);
+    near.once('close', () => pairs.delete(pair));
+    if (flows) near.pipe(far).pipe(near);
     for (const [socket, other] of [
       [near, far],
       [far, near],
@@ -51,6 +59,17 @@ export async function startCuttableLine(target: () => number): Promise<CuttableL
     cut,
     mend() {
       whole = true;
+    },
+    stall() {
+      flows = false;
+      for (const [near, far] of pairs) {
+        near.unpipe(far).pause();
+        far.unpipe(near).pause();
+      }
+    },
+    flow() {
+      flows = true;
+      for (const [near, far] of pairs) near.pipe(far).pipe(near);
     },
     async [Symbol.asyncDispose]() {
       cut();
