@@ -101,7 +101,8 @@ export function relayAuthority(deps: AuthorityDeps, signIns: SignIns): SshAuthor
         });
         return undefined;
       }
-      if (counts) deps.attempts.giveBack(origin.address);
+      // Asking for a link took one as well.
+      if (counts || proof.kind === 'approval') deps.attempts.giveBack(origin.address);
       if (proof.kind === 'key') deps.keyUsed(proof.fingerprint);
       if (proof.kind === 'approval') approved.delete(proof.approval);
       const signIn = signIns.add(principal, proof, origin);
