@@ -42,7 +42,8 @@ export async function composeSsh(deps: RelaySshDeps): Promise<RelaySsh> {
     host: config.ssh.host ?? config.listen.host,
     port: config.ssh.port,
     hostKeys: keys.map((key) => key.privateKey),
-    software: `Burrow_${VERSION}`,
+    // Some abilities of OpenSSH's client (the end of output that nobody reads) are for its own kind only.
+    software: `OpenSSH_burrow_${VERSION}`,
     keysUrl: () => new URL('/', deps.publicUrl()).href,
     admitLink: (port) => clients.admitInternal(port),
     log: logger,

@@ -1,4 +1,5 @@
 import { OPEN_FAILURE, refuseChannel } from '@burrow/ssh';
+import { mendOutput } from '@burrow/ssh';
 import type { Connection, ServerChannel } from 'ssh2';
 import type { Link } from '@burrow/tunnel';
 import { channelToDuplex } from '@burrow/tunnel/node';
@@ -25,9 +26,14 @@ export function serveHome(connection: Connection, person: SignedIn, deps: HomeDe
     session.on('pty', (ok) => ok?.());
     session.on('env', (ok) => ok?.());
     session.on('window-change', (ok) => ok?.());
-    session.on('shell', (ok) => void greet(ok(), person, deps));
+    session.on('shell', (ok) => {
+      const channel = ok();
+      mendOutput(channel);
+      void greet(channel, person, deps);
+    });
     session.on('exec', (ok) => {
       const channel = ok();
+      mendOutput(channel);
       channel.stderr.write(`${SENTENCES.onlyJumps}\r\n`);
       channel.exit(1);
       channel.end();
