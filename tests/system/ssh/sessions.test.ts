@@ -49,7 +49,8 @@ async function together(count: number, open: (index: number) => Started): Promis
 }
 
 describe('a hundred at once', { timeout: 240_000 }, () => {
-  for (const way of ['gateway', 'jump', 'proxy'] as const) {
+  // On one connection a jump differs from `burrow ssh-proxy` in nothing but how it was made.
+  for (const way of ['gateway', 'proxy'] as const) {
     for (const server of SERVERS) {
       const host = hostOf(way, server);
       test(`sessions on one connection: ${host}`, async () => {
