@@ -44,6 +44,7 @@ async function together(count: number, open: (index: number) => Started): Promis
   }
   for (const [i, { child, exited, said }] of all.entries()) {
     child.stdin?.end();
+    await eventually(`number ${i} ends: ${JSON.stringify(said)}`, () => child.exitCode !== null);
     assert.deepEqual([await exited, said.out], [i % 7, `${i}\n`], said.error);
   }
 }
