@@ -1,7 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 const STOP_MS = 5_000;
+/** Where agents keep their SSH host key: not in the home of whoever runs the tests. */
+const STATE = join(tmpdir(), 'burrow-test-state');
 
 /** The built agent in a process of its own, as a user runs it. */
 export interface AgentProcess extends AsyncDisposable {
@@ -22,7 +26,7 @@ export function startAgentProcess(
 ): AgentProcess {
   const child = spawn(node, [bundle], {
     // Nothing of the test's own environment but what programs need to run.
-    env: { PATH: process.env['PATH'] ?? '', ...env },
+    env: { PATH: process.env['PATH'] ?? '', XDG_STATE_HOME: STATE, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let log = '';

@@ -110,10 +110,11 @@ test('a client that is killed leaves no process behind, but what asked to stay',
   await using it = await startServer();
   const pids = join(it.folder, 'pids');
   const stayed = join(it.folder, 'stayed');
+  const immune = join(it.folder, 'immune');
   const ready = Promise.withResolvers<void>();
   const running = it.ssh(
     [
-      `nohup sleep 60 >/dev/null 2>&1 & echo $! >${stayed}; sleep 61 & echo $! >${pids}; echo $$ >>${pids}; echo ready; wait`,
+      `nohup sh -c 'echo >${immune}; exec sleep 60' >/dev/null 2>&1 & echo $! >${stayed}; sleep 61 & echo $! >${pids}; echo $$ >>${pids}; until [ -e ${immune} ]; do sleep 0.02; done; echo ready; wait`,
     ],
     {
       onChild: (child) =>

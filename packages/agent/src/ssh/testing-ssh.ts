@@ -37,6 +37,8 @@ export interface TestServer extends AsyncDisposable {
 
 export async function startServer(over: Partial<SshServerOptions> = {}): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), 'burrow-agent-ssh-'));
+  // What the developer's own shell does at its start is not what is tested, and may take long.
+  process.env['HOME'] = folder;
   const hostKey = generateHostKey();
   const key = generateHostKey();
   const identity = join(folder, 'id');
