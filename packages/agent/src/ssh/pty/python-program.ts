@@ -54,6 +54,18 @@ def send(fd, data):
     except OSError as e:
         return 0 if e.errno in (errno.EAGAIN, errno.EINTR) else -1
 
+def members(leader):
+    # All of the session: a shell's jobs are groups of their own, and it may end without telling them.
+    found = [leader]
+    for name in os.listdir('/proc') if os.path.isdir('/proc') else []:
+        try:
+            with open('/proc/%d/stat' % int(name), 'rb') as f:
+                if int(f.read().rsplit(b')', 1)[1].split()[3]) == leader and int(name) != leader:
+                    found.append(int(name))
+        except (OSError, ValueError, IndexError):
+            pass
+    return found
+
 def child(order, master, slave):
     try:
         os.setsid()
@@ -120,6 +132,8 @@ def main():
             w.append(master)
         elif alive and typing:
             r.append(0)
+        # Only what was asked for after the end, and is not there, will not come.
+        last = not alive and master in r
         r, w, _ = select.select(r, w, [], None if alive or shown else 0.05)
         if wake_in in r:
             receive(wake_in)
@@ -171,7 +185,7 @@ def main():
                 left -= total
                 if left <= 0:
                     reading = False
-        if not alive and not shown and (not reading or master not in r):
+        if not alive and not shown and (not reading or (last and master not in r)):
             return
     os.close(master)
     if alive:
@@ -182,11 +196,12 @@ def main():
                         return
                     time.sleep(0.05)
                 continue
-            try:
-                # What ignores the hang-up, as nohup asks, stays.
-                (os.kill if number == signal.SIGKILL else os.killpg)(pid, number)
-            except OSError:
-                pass
+            # What ignores the hang-up, as nohup asks, stays.
+            for member in [pid] if number == signal.SIGKILL else members(pid):
+                try:
+                    os.kill(member, number)
+                except OSError:
+                    pass
         os.waitpid(pid, 0)
 
 main()
