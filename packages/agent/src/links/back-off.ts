@@ -8,13 +8,21 @@ export const FLOOR_MS = 50;
 /** A link that lived so long shows that the relay is well. */
 export const STABLE_MS = 30_000;
 
+/**
+ * Besides the growing bound, no wait is longer than the trouble has lasted (but
+ * at least 1 s may pass): an unlucky draw after a network failure of 5 s must
+ * not keep people out for 16 s more.
+ */
 export class BackOff {
   readonly #random: () => number;
+  readonly #now: () => number;
   #step = 0;
+  #troubleSince: number | undefined;
 
-  /** `random` answers in [0, 1). */
-  constructor(random: () => number) {
+  /** `random` answers in [0, 1), `now` in ms. */
+  constructor(random: () => number, now: () => number) {
     this.#random = random;
+    this.#now = now;
   }
 
   /** A dial failed. Returns ms to wait. */
@@ -25,17 +33,24 @@ export class BackOff {
 
   /** An established link, `livedMs` old, was lost. Returns ms to wait. */
   afterLoss(livedMs: number): number {
-    if (livedMs >= STABLE_MS) this.#step = 0;
+    if (livedMs >= STABLE_MS) this.reset();
     return this.#next();
   }
 
   reset(): void {
     this.#step = 0;
+    this.#troubleSince = undefined;
   }
 
   #next(): number {
-    const bound = this.#step === 0 ? QUICK_MS : Math.min(CAP_MS, BASE_MS * 2 ** (this.#step - 1));
+    const now = this.#now();
+    this.#troubleSince ??= now;
+    const bound = this.#step === 0 ? QUICK_MS : this.#bound(now - this.#troubleSince);
     this.#step = Math.min(this.#step + 1, 16);
     return Math.max(FLOOR_MS, Math.floor(this.#random() * bound));
+  }
+
+  #bound(troubleMs: number): number {
+    return Math.min(CAP_MS, BASE_MS * 2 ** (this.#step - 1), Math.max(BASE_MS, troubleMs));
   }
 }

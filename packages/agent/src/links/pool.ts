@@ -54,7 +54,7 @@ export class LinkPool implements PoolLinkEvents {
 
   constructor(options: PoolOptions) {
     this.#options = options;
-    this.#backOff = new BackOff(options.random);
+    this.#backOff = new BackOff(options.random, () => options.clock.now());
   }
 
   start(): void {
