@@ -40,8 +40,8 @@ export const CLIENT_ALGORITHMS: AlgorithmLists = {
 
 /**
  * The client's order decides, and OpenSSH puts counter mode before GCM, which
- * costs twice as much here (docs/benchmarks.md): so it is offered GCM alone,
- * which it has had since 6.2.
+ * costs three times as much here (docs/decisions/2026-11-23-ssh-bridge-by-message.md):
+ * so it is offered GCM alone, which it has had since 6.2.
  */
 export function algorithmsFor(software: string): AlgorithmLists {
   return /^OpenSSH_(?:[7-9]|\d\d)/.test(software) ? CLIENT_ALGORITHMS : SERVER_ALGORITHMS;

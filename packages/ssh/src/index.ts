@@ -26,3 +26,4 @@ export {
   tune,
   type SshConnection,
 } from './raw-connection.ts';
+export { isSigned } from './signature.ts';

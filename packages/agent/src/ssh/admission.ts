@@ -1,5 +1,5 @@
-import { DISCONNECT, disconnect, fingerprintOf } from '@burrow/ssh';
-import ssh2, { type AuthContext, type Connection, type PublicKeyAuthContext } from 'ssh2';
+import { DISCONNECT, disconnect, fingerprintOf, isSigned } from '@burrow/ssh';
+import type { Connection, PublicKeyAuthContext } from 'ssh2';
 import { AGENT_SSH_LIMITS } from './limits.ts';
 
 /**
@@ -31,21 +31,8 @@ export function admit(
   });
 }
 
-function isAdmitted(
-  context: Extract<AuthContext, { method: 'publickey' }>,
-  admitted: ReadonlySet<string>,
-): boolean {
+function isAdmitted(context: PublicKeyAuthContext, admitted: ReadonlySet<string>): boolean {
   if (!admitted.has(fingerprintOf(context.key.data))) return false;
   // Without a signature the client only asks whether it would be worth signing.
   return context.signature === undefined || isSigned(context);
-}
-
-function isSigned(context: PublicKeyAuthContext): boolean {
-  const parsed = ssh2.utils.parseKey(`${context.key.algo} ${context.key.data.toString('base64')}`);
-  const key = Array.isArray(parsed) ? parsed[0] : parsed;
-  if (key === undefined || key instanceof Error) return false;
-  if (context.blob === undefined || context.signature === undefined) return false;
-  // SHA-1 signatures (the algorithm `ssh-rsa`) are no longer accepted, as in OpenSSH 8.8.
-  if (key.type === 'ssh-rsa' && context.hashAlgo === undefined) return false;
-  return key.verify(context.blob, context.signature, context.hashAlgo) === true;
 }

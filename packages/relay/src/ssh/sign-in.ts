@@ -1,10 +1,10 @@
-import { fingerprintOf, sendBanner } from '@burrow/ssh';
-import ssh2, {
-  type AuthContext,
-  type Connection,
-  type KeyboardAuthContext,
-  type PasswordAuthContext,
-  type PublicKeyAuthContext,
+import { fingerprintOf, isSigned, sendBanner } from '@burrow/ssh';
+import type {
+  AuthContext,
+  Connection,
+  KeyboardAuthContext,
+  PasswordAuthContext,
+  PublicKeyAuthContext,
 } from 'ssh2';
 import type { Origin, SignedIn, SshAuthority } from './authority.ts';
 import { SSH_LIMITS } from './limits.ts';
@@ -70,7 +70,7 @@ export function handleSignIn(connection: Connection, deps: SignInDeps): void {
       unknown.add(fingerprint);
       return refuse(context);
     }
-    if (!isSignedBy(context)) {
+    if (!isSigned(context)) {
       unknown.add(fingerprint);
       return refuse(context);
     }
@@ -136,14 +136,4 @@ export function handleSignIn(connection: Connection, deps: SignInDeps): void {
   function say(sentence: string): void {
     sendBanner(connection, sentence);
   }
-}
-
-function isSignedBy(context: PublicKeyAuthContext): boolean {
-  const parsed = ssh2.utils.parseKey(`${context.key.algo} ${context.key.data.toString('base64')}`);
-  const key = Array.isArray(parsed) ? parsed[0] : parsed;
-  if (key === undefined || key instanceof Error) return false;
-  if (context.blob === undefined || context.signature === undefined) return false;
-  // SHA-1 signatures (the algorithm `ssh-rsa`) are no longer accepted, as in OpenSSH 8.8.
-  if (key.type === 'ssh-rsa' && context.hashAlgo === undefined) return false;
-  return key.verify(context.blob, context.signature, context.hashAlgo) === true;
 }
