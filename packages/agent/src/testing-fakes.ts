@@ -49,6 +49,7 @@ export class FakeChannel implements Channel {
   readonly principal = { userId: 'u1', username: 'alice' };
   readonly metadata = {};
   readonly workload = '';
+  readonly traffic = 'auto';
   readonly link = new FakeLink();
   readonly target: Target;
   opened = false;

@@ -1,4 +1,5 @@
 import type { TunnelError, ChannelErrorCode } from './errors.ts';
+import type { ChannelKeeper } from './link/keeper.ts';
 
 /** What the agent connects a channel to. Ports are 1 to 65535. */
 export type Target =
@@ -29,8 +30,51 @@ export interface OpenOptions {
   readonly traffic?: Traffic;
   /** At most 16 entries and 4 KiB in all. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** On a client's link: the name of the workload to open the target in. */
+  /** On a client's link: the name of the workload to open the target in. Between relays: the agent's id. */
   readonly workload?: string;
+  /** The channel outlives its link if the other side can do that too. */
+  readonly resumer?: Resumer;
+}
+
+/** A channel as seen by who looks for a link for it. */
+export interface Resumable {
+  readonly uid: string;
+  readonly target: Target;
+  readonly principal: Principal;
+  readonly workload: string;
+  readonly traffic: Traffic;
+  /** It has no link, or waits for the answer to Resume. */
+  readonly detached: boolean;
+  /** Gives it up: its user hears `onClose(error)`. Idempotent. */
+  fail(error: TunnelError): void;
+}
+
+/**
+ * What becomes of channels whose link ended for a reason of its own. With one, a
+ * channel keeps what it has sent until that is acknowledged.
+ */
+export interface Resumer {
+  /**
+   * The channel has no link: find one and call `link.resume(channel)`, or in the
+   * end `channel.fail`. Called again when an attempt failed.
+   */
+  onDetached(channel: Resumable, reason: TunnelError): void;
+  /** It goes on. */
+  onAttached?(channel: Resumable): void;
+  /** It is over, in order or (`why`) not: forget it. Exactly once. */
+  onOver?(channel: Resumable, why?: Pick<TunnelError, 'code' | 'message'>): void;
+}
+
+/** The other side asks to go on with a channel that this side does not hold: a relay passes it on. */
+export interface IncomingResume {
+  readonly uid: string;
+  readonly principal: Principal;
+  readonly workload: string;
+  readonly link: Link;
+  /** Its opener took it back, or its link is gone. */
+  readonly closed: boolean;
+  /** `agent-gone`, `draining`, `limit`: not this way; all else ends the channel. */
+  refuse(code: ChannelErrorCode, reason: string): void;
 }
 
 /**
@@ -63,11 +107,15 @@ export interface Channel {
   readonly target: Target;
   readonly principal: Principal;
   readonly metadata: Readonly<Record<string, string>>;
-  /** What a client asked for; empty on an agent's link. */
+  /** What a client asked for; between relays the agent's id; empty on an agent's link. */
   readonly workload: string;
+  /** What the opener declared. */
+  readonly traffic: Traffic;
   readonly link: Link;
   readonly opened: boolean;
   readonly closed: boolean;
+  /** Its link was lost, and another is looked for. */
+  readonly detached: boolean;
   /** Bytes written and not yet given to the link: what waits for credit or its turn. */
   readonly queuedBytes: number;
   /** Gives the channel to another user (e.g. the next request on a pooled one). */
@@ -95,6 +143,8 @@ export interface Channel {
 export interface LinkHandler {
   /** The other side opened a channel. Call `setHandler` before returning, then `accept` or `reset` it. */
   onChannel(channel: Channel): void;
+  /** On a relay. Call `resumeChannel` or `refuse`, now or later. Default: the channel is not known. */
+  onResume?(resume: IncomingResume): void;
   /** A channel that this side opened has its target; `waitedMs`: from `open` to `Opened`. */
   onChannelOpened?(waitedMs: number): void;
   /** The other side wants the link to end; open nothing new on it. */
@@ -125,8 +175,15 @@ export interface Link {
   /** True after either side sent `Drain`. */
   readonly draining: boolean;
   readonly stats: LinkStats;
+  /** Both sides know how to resume channels. */
+  readonly resumes: boolean;
   /** Throws TunnelError `limit` (too many channels), `draining` or `link-lost`. */
   open(options: OpenOptions, handler: ChannelHandler): Channel;
+  /**
+   * Goes on with a channel of one's own that has lost its link, or moves one that
+   * still has it. Throws as `open` does.
+   */
+  resume(channel: Resumable): void;
   /** Asks the other side to end this link within `deadlineMs`. */
   drain(deadlineMs: number, reason: string): void;
   /** Ends the link and all its channels now, telling the other side why. Idempotent. */
@@ -183,6 +240,8 @@ export interface DialOptions {
   readonly ca?: string;
   /** Makes the raw socket (through a proxy, say); default: a TCP connection to the URL. */
   readonly connect?: (signal: AbortSignal) => Promise<import('node:stream').Duplex>;
+  /** An agent's: keeps the channels of lost links. Without it none outlives its link. */
+  readonly keeper?: ChannelKeeper;
   /** Bounds the whole of dialling. */
   readonly signal: AbortSignal;
 }

@@ -25,14 +25,15 @@ export interface Joined {
  * passing Credits is lowered to what has left plus that budget, never raised.
  *
  * `incoming` must not have a handler yet. What `instead` names goes onward in
- * place of what the opener said: it may say anything. `onEnd` is called once,
+ * place of what the opener said: it may say anything. What the opener said of the
+ * workload never goes onward: only `instead.workload` does. `onEnd` is called once,
  * without an error when both directions ended in order. Throws what `Link.open`
  * throws; `incoming` is then as it was.
  */
 export function joinChannel(
   incoming: Channel,
   to: Link,
-  instead: Pick<Partial<OpenOptions>, 'target' | 'principal' | 'metadata'> = {},
+  instead: Pick<Partial<OpenOptions>, 'target' | 'principal' | 'metadata' | 'workload'> = {},
   onEnd?: (error?: TunnelError) => void,
 ): Joined {
   if (!(incoming instanceof ChannelEnd) || !(to instanceof LinkCore)) {
@@ -59,7 +60,7 @@ export function joinChannel(
       initialWindow: BigInt(far.promise()),
       metadata: { ...(instead.metadata ?? incoming.metadata) },
       epoch: 1,
-      workload: '',
+      workload: instead.workload ?? '',
     },
   });
   let offset = 0;
