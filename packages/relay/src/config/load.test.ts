@@ -153,6 +153,31 @@ const BAD: [name: string, input: LoadInput | (() => LoadInput), message: RegExp]
     { flags: { 'agents.pingAfterMs': 30_000, 'agents.pongWithinMs': 30_000 } },
     /agents: pingAfterMs \+ pongWithinMs must be at most 59000/,
   ],
+  [
+    'a cluster without a secret',
+    { env: { BURROW_RELAY_CLUSTER__REDIS_URL: 'redis://127.0.0.1:6379' } },
+    /cluster: with redisUrl, secret or secretFile is needed/,
+  ],
+  [
+    'a short cluster secret',
+    { env: { BURROW_RELAY_CLUSTER__SECRET: 'short' } },
+    /cluster\.secret: must have at least 32 bytes/,
+  ],
+  [
+    'a Redis of another kind',
+    { env: { BURROW_RELAY_CLUSTER__REDIS_URL: 'http://127.0.0.1:6379' } },
+    /cluster\.redisUrl: must be a redis:\/\/ or rediss:\/\/ URL/,
+  ],
+  [
+    'a sentinel without a port',
+    { flags: { 'cluster.sentinels': 'redis-1' } },
+    /cluster\.sentinels.*must be host:port/,
+  ],
+  [
+    'a peer address that nobody can dial',
+    { flags: { 'cluster.peer.host': '0.0.0.0' } },
+    /cluster\.peer: url is needed/,
+  ],
   ['a short metrics token', { flags: { 'metrics.token': 'short' } }, /metrics\.token/],
 ];
 for (const [name, input, message] of BAD) {
@@ -182,10 +207,15 @@ test('all mistakes are told at once', () => {
 
 test('the printed configuration names each source and hides secrets', () => {
   const loaded = loadConfig({
-    env: { BURROW_RELAY_METRICS__TOKEN: 'a-very-secret-token', BURROW_RELAY_DOMAIN: 'burrow.test' },
+    env: {
+      BURROW_RELAY_METRICS__TOKEN: 'a-very-secret-token',
+      BURROW_RELAY_CLUSTER__REDIS_URL: 'redis://relay:a-very-secret-password@127.0.0.1:6379',
+      BURROW_RELAY_CLUSTER__SECRET: 'a-very-secret-secret-of-the-cluster',
+      BURROW_RELAY_DOMAIN: 'burrow.test',
+    },
   });
   for (const text of [printYaml(loaded), printJson(loaded)])
-    assert.ok(!text.includes('a-very-secret-token'));
+    assert.ok(!text.includes('a-very-secret'));
   assert.match(printYaml(loaded), /^domain: burrow\.test # env BURROW_RELAY_DOMAIN$/m);
   assert.match(printYaml(loaded), /^ {2}port: 8150 # default$/m);
   const json = JSON.parse(printJson(loaded)) as Record<string, { value: unknown; source: string }>;
