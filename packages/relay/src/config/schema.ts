@@ -223,6 +223,10 @@ const cluster = z
       .min(1)
       .default('mymaster')
       .describe('Name of the primary at the sentinels.'),
+    sentinelPassword: z.string().min(1).optional().meta({
+      secret: true,
+      description: 'Password of the sentinels, when they ask for one.',
+    }),
     redisCluster: z
       .boolean()
       .default(false)
@@ -319,6 +323,30 @@ const cluster = z
     message: 'set sentinels or redisCluster, not both: a Redis Cluster needs no sentinels',
   });
 
+const database = z
+  .strictObject({
+    url: z
+      .string()
+      .refine((text) => URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol), {
+        message: 'must be of the form postgres://user:password@host:port/database',
+      })
+      .optional()
+      .meta({
+        secret: true,
+        description:
+          'PostgreSQL, `postgres://user:password@host:5432/database`, shared by the relays of a cluster. `?sslmode=verify-full&sslrootcert=FILE`: with TLS. Without it: SQLite in the data folder, for one relay.',
+      }),
+    urlFile: z.string().min(1).optional().describe('File that holds the URL, instead of `url`.'),
+    maxConnections: count(1, 1_000)
+      .default(10)
+      .describe(
+        'Connections to PostgreSQL that this relay may have. All relays together must stay below PostgreSQL’s `max_connections`.',
+      ),
+  })
+  .refine((value) => value.url === undefined || value.urlFile === undefined, {
+    message: 'set url or urlFile, not both',
+  });
+
 export const configSchema = z.strictObject({
   domain: dnsName
     .default('localhost')
@@ -345,6 +373,7 @@ export const configSchema = z.strictObject({
     .min(1)
     .default('.burrow')
     .describe('Folder of the database and of local workspaces.'),
+  database: database.prefault({}),
   listen: listen.prefault({}),
   agents: agents.prefault({}),
   gateway: gateway.prefault({}),
