@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import type { IncomingHttpHeaders } from 'node:http';
 import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { createAudit, type Audit } from './audit/audit.ts';
 import { approvalRoutes } from './auth/approval-routes.ts';
 import type { Auth } from './auth/auth.ts';
@@ -18,6 +18,7 @@ import { inProcessServer } from './control/in-process.ts';
 import { createUserCa, loadUserCaKey } from './control/ssh/user-ca.ts';
 import { SYSTEM_CLOCK } from './control/clock.ts';
 import { openDatabase } from './db/database.ts';
+import { databaseOf } from './db/configured.ts';
 import type { Driver } from './drivers/driver.ts';
 import { externalDriver } from './drivers/external.ts';
 import { RelayError } from './errors.ts';
@@ -106,7 +107,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
   async function build(): Promise<Relay> {
     const dataDir = resolve(config.dataDir);
     makeFolder(dataDir);
-    const database = await openDatabase({ path: join(dataDir, 'relay.sqlite'), logger });
+    const database = await openDatabase(databaseOf(config, dataDir, logger));
     teardown.add('database', () => database.close());
 
     let port = config.listen.port;

@@ -2,9 +2,14 @@ import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import { Kysely, SqliteDialect, type SqliteDatabase } from 'kysely';
 import { MIGRATIONS } from '../db/migrations/index.ts';
 import type { Tables } from '../db/tables.ts';
+import { DATABASE_KIND, openTestDatabase } from '../db/testing.ts';
 
-/** A fresh database in memory with every table, for unit tests. In this thread: no worker to wait for. */
+/**
+ * A fresh database with every table, for unit tests, of the kind that the run is about. SQLite: in
+ * this thread, so that there is no worker to wait for.
+ */
 export async function testDatabase(): Promise<Kysely<Tables>> {
+  if (DATABASE_KIND === 'postgres') return (await openTestDatabase()).kysely;
   const sqlite = new DatabaseSync(':memory:', { enableForeignKeyConstraints: true });
   const database: SqliteDatabase = {
     close: () => sqlite.close(),

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { openDatabase } from '../db/database.ts';
+import { openSharedTestDatabase } from '../db/testing.ts';
 import { newAgentToken } from './agent-token.ts';
 import { testControl, type TestControl } from './testing.ts';
 
@@ -69,8 +69,7 @@ describe('revocation', () => {
 
   it('is seen within a second by another relay on the same database', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'burrow-control-'));
-    const path = join(directory, 'relay.db');
-    const open = () => openDatabase({ path, exclusive: false });
+    const open = await openSharedTestDatabase(join(directory, 'relay.db'));
     const [ours, theirs] = [await open(), await open()];
     try {
       await using here = await testControl({ database: ours });

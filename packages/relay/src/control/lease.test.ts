@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { openDatabase } from '../db/database.ts';
+import { openTestDatabase } from '../db/testing.ts';
 import { beat, BEAT_EVERY_MS, GAP_MS } from './lease.ts';
 import { testClock, testControl, type TestControl } from './testing.ts';
 
@@ -105,7 +105,7 @@ describe("an agent token's lease", () => {
   });
 
   it('loses only time that some relay lived through (any sequence of beats, stops and jumps)', async () => {
-    const database = await openDatabase({ path: ':memory:' });
+    const database = await openTestDatabase();
     const db = database.kysely;
     try {
       const step = fc.oneof(

@@ -2,7 +2,8 @@ import { generateHostKey } from '@burrow/ssh';
 import { createAuth } from '../auth/auth.ts';
 import type { AuditEvent } from '../audit/event.ts';
 import type { Principal } from '../auth/principal.ts';
-import { openDatabase, type Database } from '../db/database.ts';
+import type { Database } from '../db/database.ts';
+import { openTestDatabase } from '../db/testing.ts';
 import type { Driver, DriverStart, DriverStarted, DriverWorkspace } from '../drivers/driver.ts';
 import { externalDriver } from '../drivers/external.ts';
 import type { Presence } from '../routing/router.ts';
@@ -43,7 +44,7 @@ export interface TestControlOptions extends Partial<ControlOptions> {
 
 /** A control plane on a database in memory, a clock that moves only when told, and three people. */
 export async function testControl(options: TestControlOptions = {}): Promise<TestControl> {
-  const database = options.database ?? (await openDatabase({ path: ':memory:' }));
+  const database = options.database ?? (await openTestDatabase());
   const clock = testClock(options.startAt);
   const auth = createAuth({ db: database.kysely, clock });
   const user = async (name: string, admin: boolean): Promise<Principal> => {

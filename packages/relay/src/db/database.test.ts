@@ -1,78 +1,87 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { sql } from 'kysely';
-import { RelayError } from '../errors.ts';
-import { openDatabase, type Database, type OpenDatabaseOptions } from './database.ts';
+import type { Database } from './database.ts';
 import { isUniqueViolation, SqlError } from './sql-error.ts';
+import { DATABASE_KIND, openTestDatabase } from './testing.ts';
 
-let directory: string;
-let open: Database[];
+let db: Database;
 
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'burrow-db-'));
-  open = [];
+  db = await openTestDatabase();
 });
 
-afterEach(async () => {
-  await Promise.all(open.map((each) => each.close()));
-  await rm(directory, { recursive: true, force: true });
-});
+afterEach(() => db.close());
 
-async function opened(options: Partial<OpenDatabaseOptions> = {}): Promise<Database> {
-  const db = await openDatabase({ path: join(directory, 'relay.db'), ...options });
-  open.push(db);
-  return db;
-}
-
-function refuses(path: string, code: string, words: RegExp, options = {}): Promise<void> {
-  return assert.rejects(openDatabase({ path, ...options }), (error) => {
-    assert.ok(error instanceof RelayError, String(error));
-    assert.equal(error.code, code);
-    assert.match(error.message, words);
-    assert.ok(error.message.includes(path), 'names the file');
-    return true;
-  });
-}
-
-describe('a database', () => {
-  it('keeps what was written, in files only its owner can read', async () => {
-    const path = join(directory, 'data', 'deep', 'relay.db');
-    const first = await opened({ path });
-    await first.kysely.insertInto('relay_heartbeat').values({ id: 'relay', at: 5 }).execute();
-    assert.equal((await stat(join(directory, 'data'))).mode & 0o777, 0o700);
-    for (const name of await readdir(join(directory, 'data', 'deep'))) {
-      const { mode } = await stat(join(directory, 'data', 'deep', name));
-      assert.equal(mode & 0o777, 0o600, name);
-    }
-    await first.close();
-    await first.close();
-    const again = await opened({ path });
-    assert.deepEqual(await again.kysely.selectFrom('relay_heartbeat').selectAll().execute(), [
-      { id: 'relay', at: 5 },
-    ]);
-  });
-
+describe(`a database (${DATABASE_KIND})`, () => {
   it('carries null, bytes and integers of any size unharmed', async () => {
-    const { kysely } = await opened({ path: ':memory:' });
     const bytes = Uint8Array.of(0, 255, 7);
-    const { rows } = await sql`select ${null} as n, ${bytes} as b, ${2n ** 62n} as big,
-      ${Number.MIN_SAFE_INTEGER} as least, ${1.5} as f, ${true} as t`.execute(kysely);
-    assert.deepEqual(rows, [
-      { n: null, b: bytes, big: 2n ** 62n, least: Number.MIN_SAFE_INTEGER, f: 1.5, t: 1 },
+    const result = await sql<Record<string, unknown>>`select cast(${null} as text) as n,
+      cast(${2n ** 62n} as bigint) as big, cast(${-(2n ** 62n)} as bigint) as low,
+      cast(${Number.MIN_SAFE_INTEGER} as bigint) as least, cast(${true} as integer) as t,
+      cast(${false} as integer) as f, count(*) as c, sum(1) as s, 1.5 as d`.execute(db.kysely);
+    assert.deepEqual(result.rows, [
+      {
+        n: null,
+        big: 2n ** 62n,
+        low: -(2n ** 62n),
+        least: Number.MIN_SAFE_INTEGER,
+        t: 1,
+        f: 0,
+        c: 1,
+        s: 1,
+        d: 1.5,
+      },
     ]);
+    const back = await (DATABASE_KIND === 'sqlite'
+      ? sql<{ b: Uint8Array }>`select ${bytes} as b`.execute(db.kysely)
+      : sql<{ b: Uint8Array }>`select cast(${bytes} as bytea) as b`.execute(db.kysely));
+    assert.deepEqual(Uint8Array.from(back.rows[0]!.b), bytes);
   });
 
-  it('undoes a transaction that throws, and keeps others out of it', async () => {
-    const { kysely } = await opened();
-    const insert = (id: string) => kysely.insertInto('relay_heartbeat').values({ id, at: 1 });
+  it('reads times as numbers, and takes any text', async () => {
+    const at = 1_800_000_000_000;
+    const id = 'ä "quoted" \\ $1 \u2028 😀';
+    await db.kysely.insertInto('relay_heartbeat').values({ id, at }).execute();
+    const rows = await db.kysely
+      .selectFrom('relay_heartbeat')
+      .selectAll()
+      .where('id', '=', id)
+      .execute();
+    assert.deepEqual(rows, [{ id, at }]);
+    // Asking for what cannot be there is no failure.
+    const none = db.kysely.selectFrom('relay_heartbeat').selectAll().where('id', '=', 'a\0b');
+    assert.deepEqual(await none.execute(), []);
+  });
+
+  it('says how many rows a statement changed', async () => {
+    const values = ['a', 'b', 'c'].map((id) => ({ id, at: 1 }));
+    await db.kysely.insertInto('relay_heartbeat').values(values).execute();
+    const updated = await db.kysely
+      .updateTable('relay_heartbeat')
+      .set((row) => ({ at: row('at', '+', 1) }))
+      .where('id', 'in', ['a', 'b', 'z'])
+      .executeTakeFirst();
+    assert.equal(updated.numUpdatedRows, 2n);
+    const removed = await db.kysely
+      .deleteFrom('relay_heartbeat')
+      .where('at', '=', 2)
+      .returning('id')
+      .execute();
+    assert.deepEqual(removed.map(({ id }) => id).sort(), ['a', 'b']);
+    const [again] = await db.kysely
+      .insertInto('relay_heartbeat')
+      .values(values)
+      .onConflict((conflict) => conflict.column('id').doNothing())
+      .execute();
+    assert.equal(again?.numInsertedOrUpdatedRows, 2n);
+  });
+
+  it('undoes a transaction that throws, and nothing else with it', async () => {
+    const insert = (id: string) => db.kysely.insertInto('relay_heartbeat').values({ id, at: 1 });
     let outside: Promise<unknown> | undefined;
     await assert.rejects(
-      kysely.transaction().execute(async (trx) => {
+      db.kysely.transaction().execute(async (trx) => {
         await trx.insertInto('relay_heartbeat').values({ id: 'inside', at: 1 }).execute();
         outside = insert('outside').execute();
         await trx.selectFrom('relay_heartbeat').selectAll().execute();
@@ -81,16 +90,27 @@ describe('a database', () => {
       /no/,
     );
     await outside;
-    const rows = await kysely.selectFrom('relay_heartbeat').select('id').execute();
+    const rows = await db.kysely.selectFrom('relay_heartbeat').select('id').execute();
     assert.deepEqual(rows, [{ id: 'outside' }]);
   });
 
+  it('is of use after a statement of a transaction was refused', async () => {
+    const twice = [{ id: 'x', at: 1 }];
+    await assert.rejects(
+      db.kysely.transaction().execute(async (trx) => {
+        await trx.insertInto('relay_heartbeat').values(twice).execute();
+        await trx.insertInto('relay_heartbeat').values(twice).execute();
+      }),
+      isUniqueViolation,
+    );
+    assert.deepEqual(await db.kysely.selectFrom('relay_heartbeat').selectAll().execute(), []);
+  });
+
   it('runs transactions one after another', async () => {
-    const { kysely } = await opened();
-    await kysely.insertInto('relay_heartbeat').values({ id: 'n', at: 0 }).execute();
+    await db.kysely.insertInto('relay_heartbeat').values({ id: 'n', at: 0 }).execute();
     await Promise.all(
       Array.from({ length: 20 }, () =>
-        kysely.transaction().execute(async (trx) => {
+        db.kysely.transaction().execute(async (trx) => {
           const { at } = await trx
             .selectFrom('relay_heartbeat')
             .select('at')
@@ -102,7 +122,7 @@ describe('a database', () => {
         }),
       ),
     );
-    const { at } = await kysely
+    const { at } = await db.kysely
       .selectFrom('relay_heartbeat')
       .select('at')
       .executeTakeFirstOrThrow();
@@ -110,7 +130,6 @@ describe('a database', () => {
   });
 
   it('tells a taken name from other failures, and stays healthy', async () => {
-    const db = await opened();
     const insert = () =>
       db.kysely.insertInto('relay_heartbeat').values({ id: 'x', at: 1 }).execute();
     await insert();
@@ -123,103 +142,9 @@ describe('a database', () => {
   });
 
   it('answers "unavailable" once it is closed', async () => {
-    const db = await opened();
+    await db.close();
     await db.close();
     assert.equal(db.healthy(), false);
     await assert.rejects(sql`select 1`.execute(db.kysely), { code: 'unavailable' });
   });
-
-  it('stops opening when told to', async () => {
-    const reason = new Error('stopped');
-    await assert.rejects(opened({ signal: AbortSignal.abort(reason) }), reason);
-  });
-
-  it('prints no warning of its own', async () => {
-    const script = `import { openDatabase } from ${JSON.stringify(new URL('./database.ts', import.meta.url).href)};
-      await (await openDatabase({ path: ':memory:' })).close();`;
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script]);
-    let said = '';
-    child.stderr.on('data', (chunk) => (said += chunk));
-    const [code] = await once(child, 'close');
-    assert.deepEqual([code, said], [0, '']);
-  });
 });
-
-describe('a database that cannot be used at start says why', () => {
-  it('another process holds it', async () => {
-    const path = join(directory, 'relay.db');
-    const script = `import { openDatabase } from ${JSON.stringify(new URL('./database.ts', import.meta.url).href)};
-      await openDatabase({ path: ${JSON.stringify(path)} });
-      process.stdout.write('open'); setInterval(() => {}, 1000);`;
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    try {
-      await once(child.stdout, 'data');
-      await refuses(path, 'unavailable', /is locked: another relay/, { busyTimeoutMs: 50 });
-    } finally {
-      child.kill('SIGKILL');
-      await once(child, 'close');
-    }
-    await opened({ path }); // The lock went with the process.
-  });
-
-  it('the file is not a database', async () => {
-    const path = join(directory, 'relay.db');
-    await writeFile(path, 'this is no database at all, '.repeat(100));
-    await refuses(path, 'config-invalid', /damaged or is not a Burrow database/);
-  });
-
-  it('the file is damaged inside', async () => {
-    const path = join(directory, 'relay.db');
-    await (await opened({ path })).close();
-    const { size } = await stat(path);
-    const { open: openFile } = await import('node:fs/promises');
-    const file = await openFile(path, 'r+');
-    await file.write(Buffer.alloc(size - 4096, 0x5a), 0, size - 4096, 4096);
-    await file.close();
-    await refuses(path, 'config-invalid', /damaged/);
-  });
-
-  it('its directory is a file', async () => {
-    await writeFile(join(directory, 'file'), '');
-    await refuses(join(directory, 'file', 'relay.db'), 'config-invalid', /cannot be opened/);
-  });
-
-  it('its directory is read-only', async () => {
-    const locked = join(directory, 'locked');
-    await mkdir(locked);
-    await chmod(directory, 0o755);
-    await chmod(locked, 0o555);
-    await asOrdinaryUser(() =>
-      refuses(join(locked, 'relay.db'), 'config-invalid', /cannot be opened for writing.*EACCES/),
-    );
-  });
-
-  it('its disk is full', async () => {
-    const path = join(directory, 'relay.db');
-    await refuses(path, 'unavailable', /disk is full.*Free some space/, { maxPages: 3 });
-    await opened({ path }); // Nothing half made was left behind.
-  });
-
-  it('a newer relay wrote it', async () => {
-    const path = join(directory, 'relay.db');
-    const db = await opened({ path });
-    await sql`insert into kysely_migration (name, timestamp) values ('9999-later', 'x')`.execute(
-      db.kysely,
-    );
-    await db.close();
-    await refuses(path, 'config-invalid', /newer relay \(it has "9999-later"\)/);
-  });
-});
-
-/** Root may write anywhere: step down for the length of `task`. */
-async function asOrdinaryUser(task: () => Promise<void>): Promise<void> {
-  const root = process.geteuid?.() === 0;
-  if (root) process.seteuid?.(65_534);
-  try {
-    await task();
-  } finally {
-    if (root) process.seteuid?.(0);
-  }
-}

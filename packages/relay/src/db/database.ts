@@ -1,32 +1,33 @@
-import { Kysely } from 'kysely';
-import { RelayError } from '../errors.ts';
-import { workerDialect } from './dialect.ts';
-import { migrate } from './migrate.ts';
-import { MIGRATIONS } from './migrations/index.ts';
-import { prepareFiles } from './prepare-files.ts';
-import { explainFailure, SqlError } from './sql-error.ts';
+import type { Kysely } from 'kysely';
+import { openSqlite } from './open-sqlite.ts';
 import type { Tables } from './tables.ts';
-import { WorkerClient } from './worker-client.ts';
 
 export interface Database {
   readonly kysely: Kysely<Tables>;
-  /** False when the thread is gone or stuck, or the last write met a storage failure. */
+  /**
+   * False while it does not answer (SQLite: its thread is gone or stuck; PostgreSQL: no connection),
+   * or when the last write met a storage failure.
+   */
   healthy(): boolean;
-  /** Ends the thread and releases the file, within 5 s. Idempotent. */
+  /** Lets what was sent end, then releases file or connections, within 5 s. Idempotent. */
   close(): Promise<void>;
 }
 
 /** The part of a pino logger that this room uses. */
 export interface DatabaseLogger {
   info(fields: object, message: string): void;
+  warn?(fields: object, message: string): void;
 }
 
-export interface OpenDatabaseOptions {
-  /** A file's path, or `:memory:`. */
-  readonly path: string;
+interface CommonOptions {
   readonly logger?: DatabaseLogger;
   /** Ends waiting for the database to open. */
   readonly signal?: AbortSignal;
+}
+
+export interface SqliteOptions extends CommonOptions {
+  /** A file's path, or `:memory:`. */
+  readonly path: string;
   /** Keep every other process out while it is open (default). */
   readonly exclusive?: boolean;
   /** How long to wait for another process's lock, ms; a relay that is just stopping releases it. */
@@ -35,45 +36,27 @@ export interface OpenDatabaseOptions {
   readonly maxPages?: number;
 }
 
-/** Longest that opening and migrating may take, ms. */
-const OPEN_WITHIN_MS = 60_000;
+export interface PostgresOptions extends CommonOptions {
+  /** `postgres://user:password@host:port/database`. Its password reaches no message. */
+  readonly url: string;
+  /** Connections at most, of this relay. Default 10. */
+  readonly maxConnections?: number;
+  /** Connections that are not used are closed after so long, ms. Default 30 s. */
+  readonly idleTimeoutMs?: number;
+  /** A statement may run for so long, ms. Default 10 s. */
+  readonly statementTimeoutMs?: number;
+}
+
+export type OpenDatabaseOptions = SqliteOptions | PostgresOptions;
 
 /**
  * Opens the relay's database and brings its schema up to date. Rejects with
  * RelayError whose message says what happened and what to do: locked, damaged,
- * full, unwritable, newer.
+ * full, unwritable, newer, unreachable.
  */
 export async function openDatabase(options: OpenDatabaseOptions): Promise<Database> {
-  const { path } = options;
-  const bound = AbortSignal.timeout(OPEN_WITHIN_MS);
-  const signal = options.signal ? AbortSignal.any([options.signal, bound]) : bound;
-  if (path !== ':memory:') await prepareFiles(path);
-  try {
-    const client = await WorkerClient.open(
-      {
-        path,
-        busyTimeoutMs: options.busyTimeoutMs ?? 2_000,
-        exclusive: options.exclusive ?? true,
-        maxPages: options.maxPages,
-      },
-      signal,
-    );
-    const kysely = new Kysely<Tables>({ dialect: workerDialect(client) });
-    try {
-      const applied = await migrate(kysely, MIGRATIONS, path);
-      if (applied.length > 0) options.logger?.info({ path, applied }, 'database schema updated');
-    } catch (error) {
-      await client.close();
-      throw error;
-    }
-    return { kysely, healthy: () => client.healthy, close: () => client.close() };
-  } catch (error) {
-    if (error instanceof SqlError) throw explainFailure(error, path);
-    if (bound.aborted) {
-      throw new RelayError('unavailable', `The database ${path} did not open within 60 s.`, {
-        cause: error,
-      });
-    }
-    throw error;
-  }
+  if (!('url' in options)) return openSqlite(options);
+  // Loaded only where it is used.
+  const { openPostgres } = await import('./postgres/open.ts');
+  return openPostgres(options);
 }

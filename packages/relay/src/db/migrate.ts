@@ -10,12 +10,15 @@ export async function migrate(
   db: Kysely<Tables>,
   migrations: Readonly<Record<string, Migration>>,
   path: string,
+  /** PostgreSQL's schema that holds the tables: others may hold some of the same names. */
+  schema?: string,
 ): Promise<readonly string[]> {
   const migrator = new Migrator({
     db,
     provider: { getMigrations: async () => ({ ...migrations }) },
+    ...(schema === undefined ? {} : { migrationTableSchema: schema }),
   });
-  const newer = await unknownMigration(db, migrations);
+  const newer = await unknownMigration(db, migrations, schema);
   if (newer !== undefined) {
     throw new RelayError(
       'config-invalid',
@@ -31,9 +34,12 @@ export async function migrate(
 async function unknownMigration(
   db: Kysely<Tables>,
   migrations: Readonly<Record<string, Migration>>,
+  schema: string | undefined,
 ): Promise<string | undefined> {
   const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
-  if (!tables.some((table) => table.name === 'kysely_migration')) return undefined;
+  const ours = (table: { name: string; schema?: string }): boolean =>
+    table.name === 'kysely_migration' && (schema === undefined || table.schema === schema);
+  if (!tables.some(ours)) return undefined;
   const applied = await db
     .withTables<{ kysely_migration: { name: string } }>()
     .selectFrom('kysely_migration')

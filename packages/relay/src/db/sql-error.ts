@@ -4,12 +4,15 @@ import type { SqlFailure } from './worker-messages.ts';
 /** A statement that the database refused. Internal: rooms turn it into a RelayError. */
 export class SqlError extends Error {
   override readonly name = 'SqlError';
-  /** SQLite's extended result code. */
+  /** SQLite's extended result code; 0: not SQLite's. */
   readonly sqlite: number;
+  /** PostgreSQL's SQLSTATE; empty: not PostgreSQL's. */
+  readonly state: string;
 
   constructor(failure: SqlFailure) {
     super(failure.message);
     this.sqlite = failure.sqlite;
+    this.state = failure.state ?? '';
   }
 }
 
@@ -24,12 +27,16 @@ const CANTOPEN = 14;
 const NOTADB = 26;
 const CONSTRAINT_PRIMARYKEY = 1555;
 const CONSTRAINT_UNIQUE = 2067;
+/** SQLSTATE unique_violation. */
+const UNIQUE_VIOLATION = '23505';
 
 /** Somebody else took that name or id first. */
 export function isUniqueViolation(error: unknown): boolean {
   return (
     error instanceof SqlError &&
-    (error.sqlite === CONSTRAINT_UNIQUE || error.sqlite === CONSTRAINT_PRIMARYKEY)
+    (error.sqlite === CONSTRAINT_UNIQUE ||
+      error.sqlite === CONSTRAINT_PRIMARYKEY ||
+      error.state === UNIQUE_VIOLATION)
   );
 }
 

@@ -23,6 +23,8 @@ export interface SqlFailure {
   readonly message: string;
   /** SQLite's extended result code, see sqlite.org/rescode.html; 0 when it is not SQLite's. */
   readonly sqlite: number;
+  /** PostgreSQL's SQLSTATE; never of SQLite's thread. */
+  readonly state?: string;
 }
 
 export type StatementResult =

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { generateHostKey } from '@burrow/ssh';
 import { createAudit } from '../../audit/audit.ts';
-import { openDatabase } from '../../db/database.ts';
+import { openTestDatabase } from '../../db/testing.ts';
 import { testControl } from '../testing.ts';
 
 describe('GET /audit-events', () => {
   it('shows an administrator what was done through the API, and from where', async () => {
-    const database = await openDatabase({ path: ':memory:' });
+    const database = await openTestDatabase();
     const audit = createAudit({ db: database.kysely, logger: { warn: () => {} } });
     try {
       await using t = await testControl({ database, audit });

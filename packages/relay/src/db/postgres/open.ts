@@ -1,0 +1,108 @@
+import { Kysely, sql } from 'kysely';
+import { RelayError } from '../../errors.ts';
+import type { Database, PostgresOptions } from '../database.ts';
+import { migrate } from '../migrate.ts';
+import { MIGRATIONS } from '../migrations/index.ts';
+import type { Tables } from '../tables.ts';
+import { addressOf } from './address.ts';
+import { Connections } from './connections.ts';
+import { postgresDialect } from './dialect.ts';
+import { explainOpening } from './failure.ts';
+
+/** Longest that opening and migrating may take, ms; of that, how long PostgreSQL may take to start. */
+const OPEN_WITHIN_MS = 60_000;
+const STARTING_MS = 10_000;
+/** How long a connection is tried for again once the relay runs, ms: PostgreSQL restarts in less. */
+const RESTART_MS = 3_000;
+const STATEMENT_TIMEOUT_MS = 10_000;
+/** As for the transactions of dialect.ts, one up. */
+const MIGRATION_LOCK = '108281535264050';
+
+export async function openPostgres(options: PostgresOptions): Promise<Database> {
+  const address = addressOf(options.url);
+  const common = {
+    url: options.url,
+    address,
+    idleTimeoutMs: options.idleTimeoutMs ?? 30_000,
+    logger: options.logger,
+  };
+  await prepare(
+    new Connections({
+      ...common,
+      max: 1,
+      statementTimeoutMs: OPEN_WITHIN_MS,
+      retryForMs: STARTING_MS,
+    }),
+    options,
+  );
+  const connections = new Connections({
+    ...common,
+    max: options.maxConnections ?? 10,
+    statementTimeoutMs: options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
+    retryForMs: RESTART_MS,
+  });
+  return {
+    kysely: new Kysely<Tables>({ dialect: postgresDialect(connections) }),
+    healthy: () => connections.healthy,
+    close: () => connections.end(),
+  };
+}
+
+/** Brings the schema up to date, one relay at a time. Closes the connection. */
+async function prepare(connections: Connections, options: PostgresOptions): Promise<void> {
+  const { address } = connections;
+  const bound = AbortSignal.timeout(OPEN_WITHIN_MS);
+  const signal = options.signal ? AbortSignal.any([options.signal, bound]) : bound;
+  const aborted = new Promise<never>((_, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    const applied = await Promise.race([migrateAlone(connections), aborted]);
+    if (applied.length > 0) {
+      options.logger?.info({ database: address, applied }, 'database schema updated');
+    }
+  } catch (error) {
+    if (options.signal?.aborted === true) throw options.signal.reason;
+    if (bound.aborted) {
+      throw new RelayError(
+        'unavailable',
+        `The database PostgreSQL at ${address} did not open within 60 s.`,
+      );
+    }
+    const cause = error instanceof RelayError ? error.cause : undefined;
+    throw cause instanceof Error ? explainOpening(cause, address) : explainOpening(error, address);
+  } finally {
+    aborted.catch(() => {});
+    await connections.end();
+  }
+}
+
+async function migrateAlone(connections: Connections): Promise<readonly string[]> {
+  const kysely = new Kysely<Tables>({ dialect: postgresDialect(connections) });
+  return kysely.connection().execute(async (db) => {
+    const { rows } = await sql<{ encoding: string; schema: string | null }>`
+      select current_setting('server_encoding') as encoding, current_schema() as schema`.execute(
+      db,
+    );
+    const { encoding, schema } = rows[0]!;
+    if (encoding !== 'UTF8') {
+      throw new RelayError(
+        'config-invalid',
+        `The database PostgreSQL at ${connections.address} is encoded in ${encoding}. ` +
+          'Make one with: create database … encoding UTF8 template template0.',
+      );
+    }
+    if (schema === null) {
+      throw new RelayError(
+        'config-invalid',
+        `The database PostgreSQL at ${connections.address} has no schema that its user may use: look at search_path.`,
+      );
+    }
+    // Of several relays that start at once, one migrates and the others find it done. The lock
+    // ends with the connection at the latest.
+    await sql`select pg_advisory_lock(${sql.raw(MIGRATION_LOCK)})`.execute(db);
+    return migrate(db, MIGRATIONS, `PostgreSQL at ${connections.address}`, schema);
+  });
+}
