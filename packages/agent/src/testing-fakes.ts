@@ -15,6 +15,7 @@ import type { Log, LogFields } from './log.ts';
 export class FakeLink implements Link {
   readonly id = 'fake';
   closed = false;
+  readonly resumes = false;
   draining = false;
   drains: string[] = [];
   closeError: TunnelError | undefined;
@@ -29,6 +30,7 @@ export class FakeLink implements Link {
   };
   onClose: (error: TunnelError) => void = () => {};
 
+  resume(): void {}
   open(): Channel {
     throw new Error('agents open nothing');
   }
@@ -52,6 +54,7 @@ export class FakeChannel implements Channel {
   readonly traffic = 'auto';
   readonly link = new FakeLink();
   readonly target: Target;
+  readonly detached = false;
   opened = false;
   closed = false;
   queuedBytes = 0;

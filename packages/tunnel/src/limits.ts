@@ -49,5 +49,12 @@ export const HELLO_TIMEOUT_MS = 10_000;
 /** How long a closing transport may take to send its last bytes. */
 export const CLOSE_TIMEOUT_MS = 2_000;
 
+/** How long both ends keep a channel that has lost its link. */
+export const RESUME_WINDOW_MS = 60_000;
+/** What channels of this process keep to send again, in all, before each is left its first window alone. */
+export const REPLAY_BUDGET_BYTES = 256 * MiB;
+/** Channels that have ended and are remembered by an agent, so that a late Open or Resume meets the truth. */
+export const MAX_TOMBSTONES = 4096;
+
 /** What a switch may hold for one channel whose outgoing link is slower than its incoming one. */
 export const SWITCH_BUDGET_BYTES = 1 * MiB;

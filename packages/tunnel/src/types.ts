@@ -181,9 +181,9 @@ export interface Link {
   open(options: OpenOptions, handler: ChannelHandler): Channel;
   /**
    * Goes on with a channel of one's own that has lost its link, or moves one that
-   * still has it. Throws as `open` does.
+   * still has it. `workload` as in `OpenOptions`, if it differs on this link. Throws as `open` does.
    */
-  resume(channel: Resumable): void;
+  resume(channel: Resumable, workload?: string): void;
   /** Asks the other side to end this link within `deadlineMs`. */
   drain(deadlineMs: number, reason: string): void;
   /** Ends the link and all its channels now, telling the other side why. Idempotent. */

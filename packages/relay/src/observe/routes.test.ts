@@ -10,6 +10,8 @@ function fakeLink(bytes: number): Link {
   return {
     id: 'l',
     closed: false,
+    resumes: false,
+    resume() {},
     draining: false,
     stats: {
       channels: 2,

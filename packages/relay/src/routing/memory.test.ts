@@ -37,6 +37,8 @@ function link(id: string, stats: Partial<LinkStats> = {}, fails?: TunnelError): 
   return {
     id,
     closed: false,
+    resumes: false,
+    resume() {},
     draining: false,
     stats: {
       channels: 0,

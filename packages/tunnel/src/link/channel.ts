@@ -1,10 +1,22 @@
 import { TunnelError } from '../errors.ts';
 import type { ChannelErrorCode } from '../errors.ts';
 import { WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES } from '../limits.ts';
-import type { Channel, ChannelHandler, Link, Principal, Target, Traffic } from '../types.ts';
-import type { Batch } from '../wire/encode.ts';
-import type { Endpoint } from './endpoint.ts';
+import type {
+  Channel,
+  ChannelHandler,
+  Link,
+  Principal,
+  Resumable,
+  Resumer,
+  Target,
+  Traffic,
+} from '../types.ts';
+import type { Batch, FrameKind } from '../wire/encode.ts';
+import type { Endpoint, Position } from './endpoint.ts';
 import { ReceiveWindow, SendWindow } from './flow-control.ts';
+import type { Asked } from './pending-resume.ts';
+import { replayBudget } from './replay-budget.ts';
+import { outlivesItsLink, mayWorkElsewhere } from './resume-rules.ts';
 import { SendQueue } from './send-queue.ts';
 import { TrafficMeter } from './traffic-meter.ts';
 
@@ -13,6 +25,7 @@ export interface ChannelHost extends Link {
   readonly rttEstimateMs: number;
   /** The endpoint has something to send. */
   wake(endpoint: Endpoint): void;
+  send(frame: FrameKind): void;
   sendOpened(endpoint: Endpoint, initialWindow: number): void;
   sendCreditNow(endpoint: Endpoint): void;
   sendCreditLater(endpoint: Endpoint): void;
@@ -38,29 +51,40 @@ export interface ChannelFacts {
 /**
  * One end of a channel. While no handler is set (an accepted channel whose
  * route is being looked up), what arrives is kept, within the window.
+ *
+ * With a refuge it outlives its link: it is `attached`, or waits `detached`, or
+ * (an opener's end) has sent Resume and waits for the answer. What it has sent
+ * is kept until acknowledged, and it is over only when both Fins are
+ * acknowledged, although its user hears `onClose` as soon as both were sent.
  */
-export class ChannelEnd implements Channel, Endpoint {
-  readonly number: number;
+export class ChannelEnd implements Channel, Endpoint, Resumable {
   readonly uid: string;
   readonly target: Target;
   readonly principal: Principal;
   readonly metadata: Readonly<Record<string, string>>;
   readonly workload: string;
   readonly traffic: Traffic;
-  readonly #host: ChannelHost;
   readonly #opener: boolean;
   /** `performance.now()` of the opener's `Open`. */
   readonly #askedAt: number;
+  readonly #refuge: Resumer | undefined;
   readonly #queue = new SendQueue();
   readonly #send: SendWindow;
   readonly #receive = new ReceiveWindow();
   readonly #meter: TrafficMeter;
+  #host: ChannelHost;
+  #number: number;
+  #epoch = 1;
+  #state: 'attached' | 'detached' | 'resuming' | 'over' = 'attached';
   #handler: ChannelHandler | undefined;
   #early: Buffer[] | undefined;
   #opened = false;
   #finReceived = false;
+  /** For the user. */
   #closed = false;
   #wantsRoom = false;
+  /** The user reset the channel while the other side could not be told. */
+  #untold: { code: ChannelErrorCode; message: string } | undefined;
 
   constructor(
     host: ChannelHost,
@@ -68,9 +92,10 @@ export class ChannelEnd implements Channel, Endpoint {
     opener: boolean,
     facts: ChannelFacts,
     sendLimit?: number,
+    refuge?: Resumer,
   ) {
     this.#host = host;
-    this.number = number;
+    this.#number = number;
     this.#opener = opener;
     this.#askedAt = opener ? performance.now() : 0;
     this.uid = facts.uid;
@@ -81,6 +106,12 @@ export class ChannelEnd implements Channel, Endpoint {
     this.traffic = facts.traffic;
     this.#meter = new TrafficMeter(facts.traffic);
     this.#send = new SendWindow(sendLimit);
+    this.#refuge = refuge;
+    if (refuge !== undefined) this.#queue.keep();
+  }
+
+  get number(): number {
+    return this.#number;
   }
 
   get link(): Link {
@@ -95,12 +126,26 @@ export class ChannelEnd implements Channel, Endpoint {
     return this.#closed;
   }
 
+  get detached(): boolean {
+    return this.#state === 'detached' || this.#state === 'resuming';
+  }
+
+  /** Nothing more will be said about it. */
+  get over(): boolean {
+    return this.#state === 'over';
+  }
+
   get queuedBytes(): number {
     return this.#queue.bytes;
   }
 
   get initialWindow(): number {
     return this.#receive.limit;
+  }
+
+  /** Everything below has arrived. */
+  get received(): number {
+    return this.#receive.received;
   }
 
   // ---- for the user --------------------------------------------------------
@@ -131,7 +176,8 @@ export class ChannelEnd implements Channel, Endpoint {
 
   /** A switch has taken the channel's place on the link: this end does nothing any more. */
   abandon(): void {
-    this.#close();
+    this.#closed = true;
+    this.#end();
   }
 
   setTraffic(traffic: Traffic): void {
@@ -141,16 +187,18 @@ export class ChannelEnd implements Channel, Endpoint {
   accept(): void {
     if (this.#opener || this.#opened || this.#closed) return;
     this.#opened = true;
-    this.#host.sendOpened(this, this.#receive.limit);
+    if (this.#state === 'attached') this.#host.sendOpened(this, this.#receive.limit);
   }
 
   write(chunk: Uint8Array): boolean {
     if (this.#closed || this.#queue.finQueued) return false;
     if (chunk.length > 0) {
       this.#queue.push(asBuffer(chunk));
-      this.#host.onQueued(chunk.length);
-      if (this.#send.room > 0) this.#host.wake(this);
-      else this.#host.onStall();
+      if (this.#state === 'attached') {
+        this.#host.onQueued(chunk.length);
+        if (this.#room > 0) this.#host.wake(this);
+        else this.#host.onStall();
+      }
     }
     if (this.#queue.bytes <= WRITE_HIGH_WATER_BYTES) return true;
     this.#wantsRoom = true;
@@ -165,22 +213,37 @@ export class ChannelEnd implements Channel, Endpoint {
 
   reset(code: ChannelErrorCode, reason: string): void {
     if (this.#closed) return;
-    this.#close();
-    this.#host.sendReset(this, code, reason);
-    this.#host.forget(this);
+    this.#closed = true;
+    const why = { code, message: reason };
+    if (this.#state === 'attached') {
+      this.#host.sendReset(this, code, reason);
+      this.#end(why);
+    } else if (this.#opener) {
+      // Whoever finds a link tells the agent, so that nothing goes on for nobody.
+      this.#untold = why;
+    } else this.#end(why);
   }
 
   consumed(bytes: number): void {
     if (this.#closed) return;
     if (this.#receive.consume(bytes, performance.now(), this.#host.rttEstimateMs)) {
-      this.#host.sendCreditNow(this);
-    } else this.#host.sendCreditLater(this);
+      if (this.#state === 'attached') this.#host.sendCreditNow(this);
+    } else if (this.#state === 'attached') this.#host.sendCreditLater(this);
   }
 
   // ---- for the link --------------------------------------------------------
 
+  /** Over the budget for what is kept, less may be under way than the other side allows. */
+  get #room(): number {
+    const room = this.#send.room;
+    if (this.#refuge === undefined) return room;
+    const allowance = replayBudget.allowance;
+    if (allowance === Infinity) return room;
+    return Math.max(0, Math.min(room, this.#send.acked + allowance - this.#send.sent));
+  }
+
   get sendable(): boolean {
-    return !this.#closed && this.#queue.sendable(this.#send.room);
+    return this.#state === 'attached' && this.#queue.sendable(this.#room);
   }
 
   isBulk(now: number): boolean {
@@ -188,48 +251,46 @@ export class ChannelEnd implements Channel, Endpoint {
   }
 
   emit(batch: Batch, max: number, now: number): number {
-    const sent = this.#queue.emit(
-      batch,
-      this.number,
-      this.#send.sent,
-      Math.min(max, this.#send.room),
-    );
+    const sent = this.#queue.emit(batch, this.#number, this.#send.sent, Math.min(max, this.#room));
     this.#send.sent += sent;
     this.#host.onQueued(-sent);
     if (this.#queue.finSent) this.#send.sent += 1;
-    if (this.#queue.bytes > 0 && this.#send.room === 0) this.#host.onStall();
+    if (this.#queue.bytes > 0 && this.#room === 0) this.#host.onStall();
     this.#meter.sent(sent, now);
     return sent;
   }
 
   afterEmit(): void {
-    if (this.#closed) return;
-    if (this.#wantsRoom && this.#queue.bytes <= WRITE_LOW_WATER_BYTES) {
+    if (this.#state !== 'attached') return;
+    if (this.#wantsRoom && !this.#closed && this.#queue.bytes <= WRITE_LOW_WATER_BYTES) {
       this.#wantsRoom = false;
       this.#handler?.onWritable?.();
     }
-    if (this.#queue.finSent && this.#finReceived) this.#finish();
+    this.#settle();
   }
 
   emitCredit(batch: Batch): void {
-    if (this.#closed || !this.#receive.owesCredit) return;
+    if (this.#state !== 'attached' || !this.#receive.owesCredit) return;
     this.#receive.credited();
-    batch.credit(this.number, this.#receive.consumed, this.#receive.limit);
+    batch.credit(this.#number, this.#receive.consumed, this.#receive.limit);
   }
 
   onOpened(initialWindow: number): void {
+    // It is said once more after each Resume.
+    if (this.#opened && this.#epoch > 1) return;
     if (!this.#opener || this.#opened) throw misplaced('a second or unasked Opened');
     this.#opened = true;
-    this.#send.update(0, initialWindow);
+    this.#send.update(this.#send.acked, initialWindow);
     if (this.sendable) this.#host.wake(this);
     this.#host.onChannelOpened(performance.now() - this.#askedAt);
-    this.#handler?.onOpened?.();
+    if (!this.#closed) this.#handler?.onOpened?.();
   }
 
   onData(offset: number, payload: Buffer): void {
     if (this.#finReceived || !this.#receive.accept(offset, payload.length)) {
       throw misplaced('data out of place or beyond its credit');
     }
+    if (this.#closed) return;
     if (this.#handler !== undefined) this.#handler.onData(payload);
     else (this.#early ??= []).push(payload);
   }
@@ -237,7 +298,9 @@ export class ChannelEnd implements Channel, Endpoint {
   onCredit(acked: number, limit: number): void {
     if (!this.#send.update(acked, limit))
       throw misplaced('an acknowledgement of what was never sent');
+    this.#queue.acknowledge(acked);
     if (this.sendable) this.#host.wake(this);
+    this.#settle();
   }
 
   onFin(offset: number): void {
@@ -245,41 +308,186 @@ export class ChannelEnd implements Channel, Endpoint {
       throw misplaced('a Fin out of place');
     this.#finReceived = true;
     this.#host.sendCreditLater(this);
+    if (this.#closed) return this.#settle();
     if (this.#handler === undefined) {
       this.#early ??= [];
       return;
     }
     this.#handler.onEnd();
-    if (!this.#closed && this.#queue.finSent) this.#finish();
+    this.#settle();
   }
 
   onReset(error: TunnelError): void {
-    if (this.#closed) return;
-    this.#close();
-    this.#host.forget(this);
-    this.#handler?.onClose(error);
+    if (this.#state === 'over') return;
+    if (this.#state === 'resuming' && mayWorkElsewhere(error)) return this.#detach(error);
+    this.#fail(error);
   }
 
   onLinkLost(error: TunnelError): void {
-    if (this.#closed) return;
-    this.#close();
-    this.#handler?.onClose(error);
+    if (this.#state === 'over') return;
+    if (outlivesItsLink(error)) this.onDetached(error);
+    else this.#fail(error);
   }
 
-  #finish(): void {
-    this.#close();
-    this.#host.forget(this);
-    this.#handler?.onClose();
+  /** This attachment is no more. */
+  onDetached(error: TunnelError): void {
+    if (this.#state === 'over') return;
+    if (this.#refuge === undefined) this.#fail(error);
+    else this.#detach(error);
   }
 
-  #close(): void {
+  // ---- attachments -----------------------------------------------------------
+
+  /** The opener's side: takes a number on another link, and asks the agent to go on there. */
+  resumeOn(host: ChannelHost, number: number, workload = this.workload): FrameKind | undefined {
+    if (this.#refuge === undefined || this.#state === 'over') return undefined;
+    this.#leave();
+    this.#host = host;
+    this.#number = number;
+    this.#epoch += 1;
+    this.#state = 'resuming';
+    this.#receive.credited();
+    return {
+      case: 'resume',
+      value: {
+        channel: number,
+        uid: Buffer.from(this.uid, 'hex'),
+        epoch: this.#epoch,
+        received: BigInt(this.#receive.received),
+        limit: BigInt(this.#receive.limit),
+        principal: this.principal,
+        workload,
+        ended: this.#finReceived,
+      },
+    };
+  }
+
+  /** The agent has everything below `received`. */
+  onResumed(position: Position): void {
+    if (this.#state !== 'resuming') throw misplaced('a Resumed that nobody asked for');
+    if (!this.#reaches(position)) {
+      this.#host.sendReset(this, 'protocol-error', IMPOSSIBLE_OFFSET);
+      return this.#fail(new TunnelError('protocol-error', IMPOSSIBLE_OFFSET));
+    }
+    this.#attach(position);
+    this.#refuge?.onAttached?.(this);
+    if (this.#untold === undefined) return;
+    this.#host.sendReset(this, this.#untold.code, this.#untold.message);
+    this.#end(this.#untold);
+  }
+
+  /** The agent's side. Undefined: it goes on here; else the reason why it may not. */
+  resumedBy(host: ChannelHost, number: number, asked: Asked): TunnelError | undefined {
+    if (asked.principal.userId !== this.principal.userId) {
+      return new TunnelError('not-allowed', 'The channel belongs to somebody else.');
+    }
+    if (asked.epoch <= this.#epoch) {
+      return new TunnelError('protocol-error', 'The channel is attached elsewhere since.');
+    }
+    if (!this.#reaches(asked)) return new TunnelError('protocol-error', IMPOSSIBLE_OFFSET);
+    if (this.#state === 'attached') {
+      this.#host.send({
+        case: 'detached',
+        value: { channel: this.#number, reason: 'The channel goes on over another link.' },
+      });
+    }
+    this.#leave();
+    this.#host = host;
+    this.#number = number;
+    this.#epoch = asked.epoch;
+    this.#receive.credited();
+    host.send({
+      case: 'resumed',
+      value: {
+        channel: number,
+        received: BigInt(this.#receive.received),
+        limit: BigInt(this.#receive.limit),
+        ended: this.#finReceived,
+      },
+    });
+    if (this.#opened) host.sendOpened(this, this.#receive.limit);
+    this.#attach(asked);
+    this.#refuge?.onAttached?.(this);
+    return undefined;
+  }
+
+  /** No link was found in time. */
+  fail(error: TunnelError): void {
+    if (this.#state === 'over') return;
+    // Both said all they had: what is missing is only the last acknowledgement.
+    if (this.#closed) this.#end();
+    else this.#fail(error);
+  }
+
+  #reaches({ received }: Position): boolean {
+    return received >= this.#send.acked && received <= this.#send.sent;
+  }
+
+  #attach({ received, limit }: Position): void {
+    this.#queue.rewind(received);
+    this.#send.restart(received, limit);
+    this.#state = 'attached';
+    this.#host.onQueued(this.#queue.bytes);
+    if (this.#receive.owesCredit) this.#host.sendCreditNow(this);
+    if (this.sendable) this.#host.wake(this);
+    this.#settle();
+  }
+
+  /** Of the present link; nothing is told to anybody. */
+  #leave(): void {
+    if (this.#state === 'attached') this.#host.onQueued(-this.#queue.bytes);
+    if (this.#state !== 'detached') this.#host.forget(this);
+  }
+
+  #detach(error: TunnelError): void {
+    this.#leave();
+    this.#state = 'detached';
+    this.#refuge?.onDetached(this, error);
+  }
+
+  // ---- ends --------------------------------------------------------------------
+
+  #settle(): void {
+    if (this.#state !== 'attached' || !this.#queue.finSent || !this.#finReceived) return;
+    const first = !this.#closed;
     this.#closed = true;
-    this.#host.onQueued(-this.#queue.bytes);
+    // A switch on the way waits for it, whether or not this end would resume.
+    if (first && this.#host.resumes) this.#acknowledgeAll();
+    if (this.#refuge === undefined || this.#send.acked >= this.#queue.endOffset) this.#end();
+    if (first) this.#handler?.onClose();
+  }
+
+  /** The last Credit: as a frame of its own, since this end may be over before one would leave. */
+  #acknowledgeAll(): void {
+    this.#early = undefined;
+    this.#receive.consumeAll();
+    this.#receive.credited();
+    const { consumed, limit } = this.#receive;
+    this.#host.send({
+      case: 'credit',
+      value: { channel: this.#number, acked: BigInt(consumed), limit: BigInt(limit) },
+    });
+  }
+
+  #fail(error: TunnelError): void {
+    const tell = !this.#closed;
+    this.#closed = true;
+    this.#end(error);
+    if (tell) this.#handler?.onClose(error);
+  }
+
+  #end(why?: Pick<TunnelError, 'code' | 'message'>): void {
+    if (this.#state === 'over') return;
+    this.#leave();
+    this.#state = 'over';
     this.#queue.clear();
     this.#early = undefined;
     this.#receive.release();
+    this.#refuge?.onOver?.(this, why);
   }
 }
+
+export const IMPOSSIBLE_OFFSET = 'The channel was to go on from an offset that it never had.';
 
 function asBuffer(chunk: Uint8Array): Buffer {
   return Buffer.isBuffer(chunk)

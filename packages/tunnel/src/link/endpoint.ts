@@ -2,6 +2,13 @@ import type { TunnelError } from '../errors.ts';
 import type { Batch } from '../wire/encode.ts';
 import type { Sender } from './scheduler.ts';
 
+/** Where one end of a channel stands, from Resume or Resumed: tunnel.proto. Offsets in bytes. */
+export interface Position {
+  readonly received: number;
+  readonly limit: number;
+  readonly ended: boolean;
+}
+
 /** What a link does with a channel number: an end of the channel, or a switch's leg. */
 export interface Endpoint extends Sender {
   readonly number: number;
@@ -11,6 +18,9 @@ export interface Endpoint extends Sender {
   onCredit(acked: number, limit: number, now: number): void;
   onFin(offset: number): void;
   onReset(error: TunnelError): void;
+  onResumed(position: Position): void;
+  /** This attachment has ended; the channel has not. */
+  onDetached(error: TunnelError): void;
   /** The link is gone. */
   onLinkLost(error: TunnelError): void;
   /** Puts at most `max` payload bytes into the batch; returns how many. */

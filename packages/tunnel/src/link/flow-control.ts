@@ -91,6 +91,11 @@ export class ReceiveWindow {
     this.limit = Math.max(this.limit, this.consumed + this.#window);
   }
 
+  /** Nobody will hand the rest on: it counts as if somebody had. */
+  consumeAll(): void {
+    this.consumed = this.received;
+  }
+
   release(): void {
     this.#budget.give(this.#window - this.#initial);
     this.#window = this.#initial;
@@ -118,6 +123,12 @@ export class SendWindow {
 
   get room(): number {
     return Math.max(0, this.limit - this.sent);
+  }
+
+  /** A new attachment begins: the other side has everything below `received`, and wants bytes below `limit`. */
+  restart(received: number, limit: number): void {
+    this.sent = this.acked = received;
+    this.limit = limit;
   }
 
   /** False: acknowledges what was never sent. Old news is ignored: both numbers only grow. */

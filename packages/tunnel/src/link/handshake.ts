@@ -7,17 +7,18 @@ import { helloFromWire, sshServerToWire, welcomeFromWire } from '../wire/message
 import { LinkCore } from './link.ts';
 
 /** What this revision of the package can do beyond the base protocol. */
-const CAPABILITIES: readonly string[] = [];
+const CAPABILITIES: readonly string[] = ['resume'];
 
 /** Sends Hello, waits for Welcome. Rejects with TunnelError when the relay refuses, or with the signal's reason. */
 export function greetAsDialler(
   transport: Transport,
-  options: Pick<DialOptions, 'hello' | 'handler' | 'signal'>,
+  options: Pick<DialOptions, 'hello' | 'handler' | 'signal' | 'keeper'>,
 ): Promise<DialledLink> {
   const { hello, handler, signal } = options;
   return new Promise((resolve, reject) => {
     const link = new LinkCore(transport, {
       dialler: true,
+      ...(options.keeper === undefined ? {} : { keeper: options.keeper }),
       onRefused: (error) => {
         signal.removeEventListener('abort', onAbort);
         reject(error);
@@ -39,7 +40,7 @@ export function greetAsDialler(
           );
         }
         signal.removeEventListener('abort', onAbort);
-        link.established(handler, welcome);
+        link.established(handler, welcome, welcome.capabilities.includes('resume'));
         resolve({ link, welcome });
       },
       {
@@ -106,7 +107,7 @@ export function greetAsAcceptor(
         }
         const welcome = await options.welcome(hello);
         if (core.closed) return;
-        core.established(options.handler, welcome, {
+        core.established(options.handler, welcome, hello.capabilities.includes('resume'), {
           case: 'welcome',
           value: { ...welcome, revision, capabilities: [...CAPABILITIES] },
         });

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 
 import { TunnelError } from '../errors.ts';
 import type { ChannelErrorCode } from '../errors.ts';
-import type { Frame, Open } from '../gen/burrow/tunnel/v1/tunnel_pb.js';
+import type { Frame, Open, Resume } from '../gen/burrow/tunnel/v1/tunnel_pb.js';
 import {
   BATCH_BYTES,
   DEFAULT_MAX_CHANNELS,
@@ -13,7 +13,14 @@ import {
   PONG_WITHIN_MS,
 } from '../limits.ts';
 import type { Transport, TransportHandler } from '../transport.ts';
-import type { Channel, ChannelHandler, LinkHandler, LinkStats, OpenOptions } from '../types.ts';
+import type {
+  Channel,
+  ChannelHandler,
+  LinkHandler,
+  LinkStats,
+  OpenOptions,
+  Resumable,
+} from '../types.ts';
 import { FrameDecoder, safeNumber } from '../wire/decode.ts';
 import type { FrameSink } from '../wire/decode.ts';
 import { Batch } from '../wire/encode.ts';
@@ -31,9 +38,11 @@ import {
 import { ChannelEnd } from './channel.ts';
 import type { ChannelHost } from './channel.ts';
 import type { Endpoint } from './endpoint.ts';
+import { type ChannelKeeper, unknownChannel } from './keeper.ts';
 import { unwatch, watch } from './liveness.ts';
 import { OpenRate } from './open-rate.ts';
 import { Pacer } from './pacer.ts';
+import { askedFromWire, PendingResume, resumeFault } from './pending-resume.ts';
 import { RttEstimator } from './rtt-estimator.ts';
 import { Scheduler } from './scheduler.ts';
 
@@ -44,6 +53,7 @@ export interface LinkOptions {
   readonly onRefused: (error: TunnelError) => void;
   readonly maxChannels?: number;
   readonly maxOpensPerSecond?: number;
+  readonly keeper?: ChannelKeeper;
 }
 
 const BULK_MEMORY_MS = 1_000;
@@ -69,6 +79,8 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
   readonly #rtt = new RttEstimator();
   readonly #opens: OpenRate;
   readonly #maxChannels: number;
+  readonly #keeper: ChannelKeeper | undefined;
+  #resumes = false;
   #control: FrameKind[] = [];
   readonly #pings: number[] = [];
   readonly #pongs: number[] = [];
@@ -100,6 +112,7 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
     this.#onRefused = options.onRefused;
     this.#maxChannels = options.maxChannels ?? DEFAULT_MAX_CHANNELS;
     this.#opens = new OpenRate(options.maxOpensPerSecond ?? Infinity);
+    this.#keeper = options.keeper;
     this.#nextOwn = options.dialler ? 1 : 2;
     this.#lastPeer = options.dialler ? 0 : -1;
     this.#decoder = new FrameDecoder(this);
@@ -114,6 +127,10 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
 
   get draining(): boolean {
     return this.#draining;
+  }
+
+  get resumes(): boolean {
+    return this.#resumes;
   }
 
   get stats(): LinkStats {
@@ -157,14 +174,9 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
     const uid = randomBytes(16);
     const traffic = options.traffic ?? 'auto';
     const { target, principal, workload = '' } = options;
-    const channel = new ChannelEnd(this, number, true, {
-      uid: uid.toString('hex'),
-      target,
-      principal,
-      metadata,
-      workload,
-      traffic,
-    });
+    const facts = { uid: uid.toString('hex'), target, principal, metadata, workload, traffic };
+    const resumer = this.#resumes ? options.resumer : undefined;
+    const channel = new ChannelEnd(this, number, true, facts, undefined, resumer);
     channel.setHandler(handler);
     this.attach(channel, {
       case: 'open',
@@ -181,6 +193,15 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
       },
     });
     return channel;
+  }
+
+  resume(channel: Resumable, workload?: string): void {
+    if (!(channel instanceof ChannelEnd) || !this.#resumes) {
+      throw new TunnelError('unsupported', 'Channels cannot be resumed over this link.');
+    }
+    const number = this.allocate();
+    const frame = channel.resumeOn(this, number, workload);
+    if (frame !== undefined) this.attach(channel, frame);
   }
 
   drain(deadlineMs: number, reason: string): void {
@@ -206,12 +227,14 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
   established(
     handler: LinkHandler,
     times: { pingAfterMs: number; pongWithinMs: number },
+    resumes: boolean,
     welcome?: FrameKind,
   ): void {
     if (this.#closed) return;
     this.#handler = handler;
     this.#onRefused = undefined;
     this.#greeting = undefined;
+    this.#resumes = resumes;
     this.#pingAfterMs = times.pingAfterMs || PING_AFTER_MS;
     this.#pongWithinMs = times.pongWithinMs || PONG_WITHIN_MS;
     if (welcome !== undefined) this.#queue(welcome);
@@ -284,8 +307,15 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
     this.#queue(resetFrame(endpoint.number, code, reason));
   }
 
+  sendDetached(endpoint: Endpoint, reason: string): void {
+    this.#queue({ case: 'detached', value: { channel: endpoint.number, reason } });
+  }
+
   forget(endpoint: Endpoint): void {
-    this.#endpoints.delete(endpoint.number);
+    // A switch's leg may have taken the number over.
+    if (this.#endpoints.get(endpoint.number) === endpoint) {
+      this.#endpoints.delete(endpoint.number);
+    }
     this.#scheduler.remove(endpoint);
     this.#creditNow?.delete(endpoint);
     this.#creditLater?.delete(endpoint);
@@ -493,6 +523,20 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
         return this.#endpoint(kind.value.channel)?.onFin(safeNumber(kind.value.offset));
       case 'reset':
         return this.#endpoint(kind.value.channel)?.onReset(errorFromReset(kind.value));
+      case 'resume':
+        return this.#onResume(kind.value);
+      case 'resumed':
+        return this.#endpoint(kind.value.channel)?.onResumed({
+          received: safeNumber(kind.value.received),
+          limit: safeNumber(kind.value.limit),
+          ended: kind.value.ended,
+        });
+      case 'detached':
+        return this.#endpoint(kind.value.channel)?.onDetached(
+          new TunnelError('agent-gone', `A link on the way was lost: ${kind.value.reason}`, {
+            remote: true,
+          }),
+        );
       case 'drain':
         this.#draining = true;
         return this.#handler?.onDrain?.(kind.value.deadlineMs, kind.value.reason);
@@ -500,7 +544,7 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
       case 'welcome':
         throw new TunnelError('protocol-error', 'The peer greeted twice.');
       default:
-        // Resume and its relatives are not spoken without their capability.
+        // Kinds of later revisions.
         return;
     }
   }
@@ -537,8 +581,8 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
     }
   }
 
-  #onOpen(open: Open): void {
-    const number = open.channel;
+  /** A number that the peer takes into use. */
+  #peerNumber(number: number): void {
     if (number % 2 === this.#nextOwn % 2 || number <= this.#lastPeer) {
       throw new TunnelError(
         'protocol-error',
@@ -546,27 +590,36 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
       );
     }
     this.#lastPeer = number;
+  }
+
+  /** Why no channel more may come in now; undefined: it may. */
+  #fullBecause(): readonly [ChannelErrorCode, string] | undefined {
+    if (this.#draining) return ['draining', 'The link is draining; open the channel on another.'];
+    if (this.#endpoints.size >= this.#maxChannels) {
+      return ['limit', `The link already carries ${this.#maxChannels} channels.`];
+    }
+    if (this.#opens.take(this.#heardAt)) return undefined;
+    return ['limit', 'Channels are opened too fast; try again in a second.'];
+  }
+
+  #onOpen(open: Open): void {
+    const number = open.channel;
+    this.#peerNumber(number);
     const fault = openFault(open);
     if (fault !== undefined) return this.#queue(resetFrame(number, 'protocol-error', fault));
-    if (this.#draining) {
-      return this.#queue(
-        resetFrame(number, 'draining', 'The link is draining; open the channel on another.'),
-      );
-    }
-    if (this.#endpoints.size >= this.#maxChannels) {
-      return this.#queue(
-        resetFrame(number, 'limit', `The link already carries ${this.#maxChannels} channels.`),
-      );
-    }
-    if (!this.#opens.take(this.#heardAt)) {
-      return this.#queue(
-        resetFrame(number, 'limit', 'Channels are opened too fast; try again in a second.'),
-      );
-    }
+    const full = this.#fullBecause();
+    if (full !== undefined) return this.#queue(resetFrame(number, ...full));
     const target = targetFromWire(open.target);
     if (target === undefined) {
       return this.#queue(
         resetFrame(number, 'unsupported', 'This kind of target is not known here.'),
+      );
+    }
+    const uid = Buffer.from(open.uid).toString('hex');
+    const keeper = this.#resumes ? this.#keeper : undefined;
+    if (keeper?.knows(uid) === true) {
+      return this.#queue(
+        resetFrame(number, 'unknown-channel', 'A channel with this uid was opened before.'),
       );
     }
     const channel = new ChannelEnd(
@@ -574,7 +627,7 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
       number,
       false,
       {
-        uid: Buffer.from(open.uid).toString('hex'),
+        uid,
         target,
         principal: {
           userId: open.principal?.userId ?? '',
@@ -585,9 +638,33 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
         traffic: trafficFromWire(open.traffic),
       },
       safeNumber(open.initialWindow),
+      keeper,
     );
+    keeper?.admit(channel);
     this.#endpoints.set(number, channel);
     this.#handler?.onChannel(channel);
+  }
+
+  #onResume(resume: Resume): void {
+    const number = resume.channel;
+    this.#peerNumber(number);
+    const fault = resumeFault(resume);
+    if (fault !== undefined) return this.#queue(resetFrame(number, 'protocol-error', fault));
+    const full = this.#fullBecause();
+    if (full !== undefined) return this.#queue(resetFrame(number, ...full));
+    const asked = askedFromWire(resume);
+    if (this.#keeper === undefined && this.#handler?.onResume !== undefined) {
+      const pending = new PendingResume(this, number, asked);
+      this.#endpoints.set(number, pending);
+      this.#handler.onResume(pending);
+      return;
+    }
+    const answer = this.#keeper?.resume(this, number, asked) ?? unknownChannel();
+    if (answer instanceof ChannelEnd) {
+      if (!answer.over) this.#endpoints.set(number, answer);
+    } else if (answer instanceof TunnelError) {
+      this.#queue(resetFrame(number, answer.code as ChannelErrorCode, answer.message));
+    } else this.#queue(answer);
   }
 
   // ---- end -------------------------------------------------------------------

@@ -1,17 +1,33 @@
-import { MAX_DATA_BYTES } from '../limits.ts';
+import { COPY_BYTES, MAX_DATA_BYTES } from '../limits.ts';
 import type { Batch } from '../wire/encode.ts';
 import { Fifo } from './fifo.ts';
+import { replayBudget } from './replay-budget.ts';
 
-/** Chunks of one direction that wait to be sent, in order, and the Fin behind them. */
+/**
+ * Chunks of one direction that wait to be sent, in order, and the Fin behind
+ * them. After `keep`, what was sent stays until it is acknowledged, and can be
+ * sent again.
+ */
 export class SendQueue {
-  readonly #chunks = new Fifo<Buffer>();
+  #chunks = new Fifo<Buffer>();
   /** The rest of a chunk that was sent in part. */
   #first: Buffer | undefined;
   #bytes = 0;
   #fin: 'none' | 'queued' | 'sent' = 'none';
+  /** Offset of a Fin that was sent. */
+  #finOffset = Infinity;
+  /** Sent, not acknowledged. `#oldest` has left the queue; `#keptFrom` is the offset of its first byte. */
+  #kept: Fifo<Buffer> | undefined;
+  #oldest: Buffer | undefined;
+  #keptFrom = 0;
+  #keptBytes = 0;
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  get keptBytes(): number {
+    return this.#keptBytes;
   }
 
   get finQueued(): boolean {
@@ -20,6 +36,16 @@ export class SendQueue {
 
   get finSent(): boolean {
     return this.#fin === 'sent';
+  }
+
+  /** The offset that acknowledges everything, Fin included. Infinity until Fin was sent. */
+  get endOffset(): number {
+    return this.#finOffset + 1;
+  }
+
+  /** From now on what is sent is kept. Before anything was sent. */
+  keep(): void {
+    this.#kept ??= new Fifo();
   }
 
   /** Whether something may leave when `room` bytes of credit are there. */
@@ -36,10 +62,17 @@ export class SendQueue {
     if (this.#fin === 'none') this.#fin = 'queued';
   }
 
+  /** The Fin behind everything was sent on an earlier attachment, and arrived: `end` counts it. */
+  endedAt(end: number): void {
+    this.#fin = 'sent';
+    this.#finOffset = end - 1;
+  }
+
   clear(): void {
-    while (this.#chunks.shift() !== undefined);
+    this.#chunks = new Fifo();
     this.#first = undefined;
     this.#bytes = 0;
+    this.#forget();
   }
 
   /** Encodes up to `max` bytes as Data from `offset` on, and the Fin if it is its turn. Returns the payload bytes. */
@@ -52,21 +85,75 @@ export class SendQueue {
       sent += left;
       while (left > 0) {
         const chunk = this.#first ?? this.#chunks.shift()!;
-        if (chunk.length <= left) {
-          this.#first = undefined;
-          batch.more(chunk);
-          left -= chunk.length;
-        } else {
-          this.#first = chunk.subarray(left);
-          batch.more(chunk.subarray(0, left));
-          left = 0;
-        }
+        const piece = chunk.length <= left ? chunk : chunk.subarray(0, left);
+        this.#first = piece === chunk ? undefined : chunk.subarray(left);
+        left -= piece.length;
+        batch.more(piece);
+        if (this.#kept !== undefined) this.#keep(piece);
       }
     }
     if (this.#bytes === 0 && this.#fin === 'queued') {
       this.#fin = 'sent';
+      this.#finOffset = offset + sent;
       batch.control({ case: 'fin', value: { channel, offset: BigInt(offset + sent) } });
     }
     return sent;
+  }
+
+  /** The other side has handed on everything below `offset`. */
+  acknowledge(offset: number): void {
+    if (this.#kept === undefined) return;
+    const before = this.#keptBytes;
+    for (;;) {
+      const oldest = (this.#oldest ??= this.#kept.shift());
+      if (oldest === undefined || this.#keptFrom + oldest.length > offset) break;
+      this.#keptFrom += oldest.length;
+      this.#keptBytes -= oldest.length;
+      this.#oldest = undefined;
+    }
+    replayBudget.add(this.#keptBytes - before);
+  }
+
+  /** What follows `offset` is to be sent again; everything below has arrived. Only after `keep`. */
+  rewind(offset: number): void {
+    this.acknowledge(offset);
+    const again = new Fifo<Buffer>();
+    const skip = offset - this.#keptFrom;
+    let bytes = 0;
+    for (const chunk of this.#unsent(skip)) {
+      again.push(chunk);
+      bytes += chunk.length;
+    }
+    this.#forget();
+    this.#chunks = again;
+    this.#bytes = bytes;
+    this.#keptFrom = offset;
+    if (this.#fin === 'sent' && offset <= this.#finOffset) {
+      this.#fin = 'queued';
+      this.#finOffset = Infinity;
+    }
+  }
+
+  *#unsent(skip: number): Generator<Buffer> {
+    let chunk = this.#oldest ?? this.#kept?.shift();
+    if (chunk !== undefined && skip > 0) chunk = chunk.subarray(skip);
+    for (; chunk !== undefined; chunk = this.#kept?.shift()) yield chunk;
+    if (this.#first !== undefined) yield this.#first;
+    this.#first = undefined;
+    while ((chunk = this.#chunks.shift()) !== undefined) yield chunk;
+  }
+
+  /** A kept keystroke must not hold on to the 64 KiB that it came in. */
+  #keep(piece: Buffer): void {
+    this.#kept?.push(piece.length < COPY_BYTES ? Buffer.from(piece) : piece);
+    this.#keptBytes += piece.length;
+    replayBudget.add(piece.length);
+  }
+
+  #forget(): void {
+    replayBudget.add(-this.#keptBytes);
+    this.#keptBytes = 0;
+    this.#oldest = undefined;
+    if (this.#kept !== undefined) this.#kept = new Fifo();
   }
 }

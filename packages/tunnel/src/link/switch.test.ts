@@ -69,7 +69,7 @@ test('a switched channel carries bytes both ways, end to end, and closes in orde
   assert.deepEqual(target.channel!.principal, OPTIONS.principal);
   assert.deepEqual(target.channel!.metadata, OPTIONS.metadata);
   for (const link of [client.dialler, client.acceptor, agent.dialler, agent.acceptor]) {
-    assert.equal(link.stats.channels, 0);
+    while (link.stats.channels > 0) await turn();
   }
 });
 

@@ -1,22 +1,13 @@
 import { TunnelError } from '../errors.ts';
-import type { ChannelErrorCode } from '../errors.ts';
-import { INITIAL_WINDOW_BYTES, SWITCH_BUDGET_BYTES } from '../limits.ts';
-import type { Channel, Link, OpenOptions } from '../types.ts';
-import type { Batch } from '../wire/encode.ts';
+import { INITIAL_WINDOW_BYTES } from '../limits.ts';
+import type { Channel, IncomingResume, Link, OpenOptions, Principal } from '../types.ts';
 import { targetToWire, trafficToWire } from '../wire/messages.ts';
 import { ChannelEnd } from './channel.ts';
-import type { Endpoint } from './endpoint.ts';
-import { SendWindow } from './flow-control.ts';
+import { type Joined, Leg, type OnEnd } from './leg.ts';
 import { LinkCore } from './link.ts';
-import { SendQueue } from './send-queue.ts';
-import { TrafficMeter } from './traffic-meter.ts';
+import { PendingResume } from './pending-resume.ts';
 
-/** Two legs of a channel that now belong to the switch. */
-export interface Joined {
-  readonly closed: boolean;
-  /** Ends both legs at once, telling both peers why. Idempotent; `onEnd` is not called. */
-  reset(code: ChannelErrorCode, reason: string): void;
-}
+export type { Joined, OnEnd } from './leg.ts';
 
 /**
  * Joins a channel that came in on one link with a new one on another. Payloads
@@ -34,7 +25,7 @@ export function joinChannel(
   incoming: Channel,
   to: Link,
   instead: Pick<Partial<OpenOptions>, 'target' | 'principal' | 'metadata' | 'workload'> = {},
-  onEnd?: (error?: TunnelError) => void,
+  onEnd?: OnEnd,
 ): Joined {
   if (!(incoming instanceof ChannelEnd) || !(to instanceof LinkCore)) {
     throw new TunnelError('internal', 'Only channels and links of this package can be joined.');
@@ -72,192 +63,45 @@ export function joinChannel(
   return near;
 }
 
-/** One side of a switched channel. `send` is what goes out on its own link, arrived on the other's. */
-class Leg implements Endpoint, Joined {
-  readonly number: number;
-  readonly #host: LinkCore;
-  readonly #queue = new SendQueue();
-  readonly #meter: TrafficMeter;
-  #other!: Leg;
-  #send!: SendWindow;
-  #received = 0;
-  #finReceived = false;
-  /** The limit this leg's peer was told. */
-  #promised = INITIAL_WINDOW_BYTES;
-  #done = false;
-  #onEnd: ((error?: TunnelError) => void) | undefined;
-
-  constructor(host: LinkCore, number: number, traffic: ChannelEnd['traffic']) {
-    this.#host = host;
-    this.number = number;
-    this.#meter = new TrafficMeter(traffic);
+/**
+ * Passes a Resume on to where the channel's agent is now, and joins the two
+ * legs. `instead` as in `joinChannel`. Throws what `Link.open` throws, and
+ * `unknown-channel` where the agent cannot resume; `incoming` is then as it was.
+ */
+export function resumeChannel(
+  incoming: IncomingResume,
+  to: Link,
+  instead: { readonly principal?: Principal; readonly workload?: string } = {},
+  onEnd?: OnEnd,
+): Joined {
+  if (!(incoming instanceof PendingResume) || !(to instanceof LinkCore)) {
+    throw new TunnelError('internal', 'Only channels and links of this package can be joined.');
   }
-
-  join(other: Leg, sendLimit: number, onEnd: ((error?: TunnelError) => void) | undefined): void {
-    this.#other = other;
-    this.#send = new SendWindow(sendLimit);
-    this.#onEnd = onEnd;
+  if (!to.resumes) {
+    throw new TunnelError('unknown-channel', 'The agent cannot resume channels; it is too old.');
   }
-
-  get closed(): boolean {
-    return this.#done;
-  }
-
-  reset(code: ChannelErrorCode, reason: string): void {
-    if (this.#done) return;
-    const other = this.#other;
-    this.#close();
-    other.#close();
-    for (const leg of [this, other]) {
-      leg.#host.sendReset(leg, code, reason);
-      leg.#host.forget(leg);
-    }
-  }
-
-  /** The limit to tell this leg's peer now: what the far end allows, within the budget. */
-  promise(): number {
-    const onward = this.#other.#send;
-    const limit = Math.min(onward.limit, onward.sent + SWITCH_BUDGET_BYTES);
-    this.#promised = Math.max(this.#promised, limit);
-    return this.#promised;
-  }
-
-  get sendable(): boolean {
-    return !this.#done && this.#queue.sendable(this.#send.room);
-  }
-
-  isBulk(now: number): boolean {
-    return this.#meter.isBulk(now);
-  }
-
-  emit(batch: Batch, max: number, now: number): number {
-    const sent = this.#queue.emit(
-      batch,
-      this.number,
-      this.#send.sent,
-      Math.min(max, this.#send.room),
-    );
-    this.#send.sent += sent;
-    this.#host.onQueued(-sent);
-    if (this.#queue.finSent) this.#send.sent += 1;
-    this.#meter.sent(sent, now);
-    const sendable = Math.min(this.#send.limit, this.#send.sent + SWITCH_BUDGET_BYTES);
-    if (sendable - this.#other.#promised >= SWITCH_BUDGET_BYTES / 4) this.#other.creditSoon();
-    return sent;
-  }
-
-  afterEmit(): void {
-    if (!this.#done && this.#queue.finSent && this.#other.#queue.finSent) this.#finish();
-  }
-
-  creditSoon(): void {
-    if (!this.#done) this.#host.sendCreditNow(this);
-  }
-
-  emitCredit(batch: Batch): void {
-    if (!this.#done) batch.credit(this.number, this.#other.#send.acked, this.promise());
-  }
-
-  onOpened(initialWindow: number): void {
-    this.#send.update(0, initialWindow);
-    this.#other.#host.sendOpened(this.#other, this.#other.promise());
-    if (this.sendable) this.#host.wake(this);
-  }
-
-  onData(offset: number, payload: Buffer): void {
-    if (
-      this.#finReceived ||
-      offset !== this.#received ||
-      offset + payload.length > this.#promised
-    ) {
-      throw new TunnelError(
-        'protocol-error',
-        'The peer sent data out of place or beyond its credit.',
-      );
-    }
-    this.#received += payload.length;
-    this.#other.#push(payload);
-  }
-
-  onFin(offset: number): void {
-    if (this.#finReceived || offset !== this.#received) {
-      throw new TunnelError('protocol-error', 'The peer sent a Fin out of place.');
-    }
-    this.#finReceived = true;
-    this.#other.#end();
-  }
-
-  onCredit(acked: number, limit: number): void {
-    if (!this.#send.update(acked, limit)) {
-      throw new TunnelError('protocol-error', 'The peer acknowledged what was never sent.');
-    }
-    if (this.sendable) this.#host.wake(this);
-    this.#other.creditSoon();
-  }
-
-  onReset(error: TunnelError): void {
-    this.#abort(error);
-    this.#host.forget(this);
-  }
-
-  onLinkLost(error: TunnelError): void {
-    this.#abort(
-      new TunnelError('agent-gone', `A link on the way was lost: ${error.message}`, {
-        cause: error,
-      }),
-    );
-  }
-
-  #push(payload: Buffer): void {
-    this.#queue.push(payload);
-    this.#host.onQueued(payload.length);
-    if (this.sendable) this.#host.wake(this);
-  }
-
-  #end(): void {
-    this.#queue.end();
-    if (this.sendable) this.#host.wake(this);
-  }
-
-  #abort(error: TunnelError): void {
-    if (this.#done) return;
-    const other = this.#other;
-    this.#close();
-    other.#close();
-    other.#host.sendReset(other, channelCode(error), error.message);
-    other.#host.forget(other);
-    this.#onEnd?.(error);
-  }
-
-  #finish(): void {
-    const other = this.#other;
-    this.#close();
-    other.#close();
-    this.#host.forget(this);
-    other.#host.forget(other);
-    this.#onEnd?.();
-  }
-
-  #close(): void {
-    this.#done = true;
-    this.#host.onQueued(-this.#queue.bytes);
-    this.#queue.clear();
-  }
-}
-
-function channelCode(error: TunnelError): Parameters<LinkCore['sendReset']>[1] {
-  switch (error.code) {
-    case 'token-unknown':
-    case 'token-revoked':
-    case 'token-expired':
-    case 'token-malformed':
-    case 'unsupported-revision':
-    case 'too-many-links':
-    case 'unavailable':
-    case 'link-lost':
-    case 'link-silent':
-      return 'agent-gone';
-    default:
-      return error.code;
-  }
+  const { asked } = incoming;
+  const { uid, epoch, received, principal, ended } = asked;
+  const number = to.allocate();
+  const near = new Leg(incoming.link as LinkCore, incoming.number, 'auto');
+  const far = new Leg(to, number, 'auto');
+  near.join(far, 0, onEnd);
+  far.join(near, 0, onEnd);
+  near.startAt(asked);
+  (incoming.link as LinkCore).replace(near);
+  incoming.taken();
+  to.attach(far, {
+    case: 'resume',
+    value: {
+      channel: number,
+      uid: Buffer.from(uid, 'hex'),
+      epoch,
+      received: BigInt(received),
+      limit: BigInt(far.promise()),
+      principal: instead.principal ?? principal,
+      workload: instead.workload ?? '',
+      ended,
+    },
+  });
+  return near;
 }

@@ -532,7 +532,8 @@ export declare type Open = Message<"burrow.tunnel.v1.Open"> & {
    * On a client's link (a CLI, a gateway in another process): the name of the
    * workload to open the target in. The relay authorizes it, fills in the
    * principal, and opens the channel on a link of that workload's agent. Empty
-   * on an agent's link: its token says which workload it is.
+   * on an agent's link: its token says which workload it is. On a link between
+   * relays: the tunnel agent's id; the other relay has authorized the user.
    *
    * @generated from field: string workload = 9;
    */
@@ -689,8 +690,11 @@ export declare type Reset = Message<"burrow.tunnel.v1.Reset"> & {
 export declare const ResetSchema: GenMessage<Reset>;
 
 /**
- * The opener attaches a channel again after its link failed. Only the opener
- * resumes. `channel` is a fresh number on this link.
+ * The opener attaches a channel again after its link failed, or moves it from a
+ * link that drains. `channel` is a fresh number on this link. The opener sends
+ * nothing more on it before Resumed has come. The answer may instead be Reset:
+ * `agent-gone`, `draining` and `limit` mean that this way does not lead there
+ * now, and another may; every other code ends the channel.
  *
  * @generated from message burrow.tunnel.v1.Resume
  */
@@ -706,8 +710,8 @@ export declare type Resume = Message<"burrow.tunnel.v1.Resume"> & {
   uid: Uint8Array;
 
   /**
-   * Higher than that of every earlier attachment; frames of older ones are
-   * dropped.
+   * Higher than that of every earlier attachment, which this one replaces. The
+   * agent refuses one that is not.
    *
    * @generated from field: uint32 epoch = 3;
    */
@@ -721,14 +725,33 @@ export declare type Resume = Message<"burrow.tunnel.v1.Resume"> & {
   received: bigint;
 
   /**
+   * The agent may send bytes below this offset. May be lower than before.
+   *
    * @generated from field: uint64 limit = 5;
    */
   limit: bigint;
 
   /**
+   * Must be who opened the channel: the uid is no credential. A relay fills it
+   * in on a client's link.
+   *
    * @generated from field: burrow.tunnel.v1.Principal principal = 6;
    */
   principal?: Principal | undefined;
+
+  /**
+   * As in Open.
+   *
+   * @generated from field: string workload = 7;
+   */
+  workload: string;
+
+  /**
+   * `received` counts the agent's Fin.
+   *
+   * @generated from field: bool ended = 8;
+   */
+  ended: boolean;
 };
 
 /**
@@ -738,7 +761,8 @@ export declare type Resume = Message<"burrow.tunnel.v1.Resume"> & {
 export declare const ResumeSchema: GenMessage<Resume>;
 
 /**
- * The agent's answer: both sides replay from the other's `received`.
+ * The agent's answer: both sides send again from the other's `received`. When
+ * the target was connected before, Opened follows once more.
  *
  * @generated from message burrow.tunnel.v1.Resumed
  */
@@ -757,6 +781,13 @@ export declare type Resumed = Message<"burrow.tunnel.v1.Resumed"> & {
    * @generated from field: uint64 limit = 3;
    */
   limit: bigint;
+
+  /**
+   * `received` counts the opener's Fin.
+   *
+   * @generated from field: bool ended = 4;
+   */
+  ended: boolean;
 };
 
 /**
@@ -766,8 +797,8 @@ export declare type Resumed = Message<"burrow.tunnel.v1.Resumed"> & {
 export declare const ResumedSchema: GenMessage<Resumed>;
 
 /**
- * A switch lost the other leg of this channel. The channel lives on; its
- * opener may resume it.
+ * This attachment of the channel has ended: a switch lost the other leg, or the
+ * channel was attached elsewhere. The channel lives on; its opener may resume it.
  *
  * @generated from message burrow.tunnel.v1.Detached
  */

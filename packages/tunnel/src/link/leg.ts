@@ -1,0 +1,281 @@
+import { TunnelError } from '../errors.ts';
+import type { ChannelErrorCode } from '../errors.ts';
+import { INITIAL_WINDOW_BYTES, SWITCH_BUDGET_BYTES } from '../limits.ts';
+import type { Traffic } from '../types.ts';
+import type { Batch } from '../wire/encode.ts';
+import type { Endpoint, Position } from './endpoint.ts';
+import { SendWindow } from './flow-control.ts';
+import type { LinkCore } from './link.ts';
+import { outlivesItsLink } from './resume-rules.ts';
+import { SendQueue } from './send-queue.ts';
+import { TrafficMeter } from './traffic-meter.ts';
+
+/** Two legs of a channel that now belong to the switch. */
+export interface Joined {
+  readonly closed: boolean;
+  /** Ends both legs at once, telling both peers why. Idempotent; `onEnd` is not called. */
+  reset(code: ChannelErrorCode, reason: string): void;
+}
+
+/** Called once: without an error when both directions ended in order. */
+export type OnEnd = (error?: TunnelError) => void;
+
+/** One side of a switched channel. `send` is what goes out on its own link, arrived on the other's. */
+export class Leg implements Endpoint, Joined {
+  readonly number: number;
+  readonly #host: LinkCore;
+  readonly #queue = new SendQueue();
+  readonly #meter: TrafficMeter;
+  #other!: Leg;
+  #send!: SendWindow;
+  #received = 0;
+  #finReceived = false;
+  /** The limit this leg's peer was told. */
+  #promised = INITIAL_WINDOW_BYTES;
+  #done = false;
+  #onEnd: OnEnd | undefined;
+  /** Both ends wait for the acknowledgement of their Fins: this leg's peer has been given it. */
+  #acknowledged = false;
+
+  constructor(host: LinkCore, number: number, traffic: Traffic) {
+    this.#host = host;
+    this.number = number;
+    this.#meter = new TrafficMeter(traffic);
+  }
+
+  join(other: Leg, sendLimit: number, onEnd: OnEnd | undefined): void {
+    this.#other = other;
+    this.#send = new SendWindow(sendLimit);
+    this.#onEnd = onEnd;
+  }
+
+  /** What goes out on this leg begins at `received`, and so does what comes in on the other. */
+  startAt({ received, limit, ended }: Position): void {
+    this.#send.restart(received, limit);
+    this.#other.#received = received;
+    this.#other.#promised = received;
+    if (!ended) return;
+    this.#queue.endedAt(received);
+    // Its sender knows by the very offset that this Fin arrived.
+    this.#other.#finReceived = this.#other.#acknowledged = true;
+  }
+
+  get closed(): boolean {
+    return this.#done;
+  }
+
+  reset(code: ChannelErrorCode, reason: string): void {
+    if (this.#done) return;
+    const other = this.#other;
+    this.#close();
+    other.#close();
+    for (const leg of [this, other]) {
+      leg.#host.sendReset(leg, code, reason);
+      leg.#host.forget(leg);
+    }
+  }
+
+  /** The limit to tell this leg's peer now: what the far end allows, within the budget. */
+  promise(): number {
+    const onward = this.#other.#send;
+    const limit = Math.min(onward.limit, onward.sent + SWITCH_BUDGET_BYTES);
+    this.#promised = Math.max(this.#promised, limit);
+    return this.#promised;
+  }
+
+  get sendable(): boolean {
+    return !this.#done && this.#queue.sendable(this.#send.room);
+  }
+
+  isBulk(now: number): boolean {
+    return this.#meter.isBulk(now);
+  }
+
+  emit(batch: Batch, max: number, now: number): number {
+    const sent = this.#queue.emit(
+      batch,
+      this.number,
+      this.#send.sent,
+      Math.min(max, this.#send.room),
+    );
+    this.#send.sent += sent;
+    this.#host.onQueued(-sent);
+    if (this.#queue.finSent) this.#send.sent += 1;
+    this.#meter.sent(sent, now);
+    const sendable = Math.min(this.#send.limit, this.#send.sent + SWITCH_BUDGET_BYTES);
+    if (sendable - this.#other.#promised >= SWITCH_BUDGET_BYTES / 4) this.#other.creditSoon();
+    return sent;
+  }
+
+  afterEmit(): void {
+    if (this.#done || !this.#queue.finSent || !this.#other.#queue.finSent) return;
+    const { resumes } = this.#host;
+    if (resumes && this.#other.#host.resumes) this.#linger();
+    else this.#finish();
+  }
+
+  creditSoon(): void {
+    if (!this.#done) this.#host.sendCreditNow(this);
+  }
+
+  emitCredit(batch: Batch): void {
+    if (this.#done) return;
+    const { acked } = this.#other.#send;
+    batch.credit(this.number, acked, this.promise());
+    if (acked < this.#other.#queue.endOffset) return;
+    this.#acknowledged = true;
+    if (this.#other.#acknowledged) this.#finish();
+  }
+
+  onOpened(initialWindow: number): void {
+    this.#send.update(0, initialWindow);
+    this.#other.#host.sendOpened(this.#other, this.#other.promise());
+    if (this.sendable) this.#host.wake(this);
+  }
+
+  /** The far end of a resumed channel tells where it stands. */
+  onResumed(position: Position): void {
+    this.startAt(position);
+    const { received, ended } = position;
+    const other = this.#other;
+    other.#host.send({
+      case: 'resumed',
+      value: {
+        channel: other.number,
+        received: BigInt(received),
+        limit: BigInt(other.promise()),
+        ended,
+      },
+    });
+    // Both ends have everything, and are over: there is nothing to acknowledge.
+    if (this.#queue.finSent && other.#queue.finSent) this.#finish();
+  }
+
+  onDetached(error: TunnelError): void {
+    this.#host.forget(this);
+    this.#detach(error);
+  }
+
+  onData(offset: number, payload: Buffer): void {
+    if (
+      this.#finReceived ||
+      offset !== this.#received ||
+      offset + payload.length > this.#promised
+    ) {
+      throw new TunnelError(
+        'protocol-error',
+        'The peer sent data out of place or beyond its credit.',
+      );
+    }
+    this.#received += payload.length;
+    this.#other.#push(payload);
+  }
+
+  onFin(offset: number): void {
+    if (this.#finReceived || offset !== this.#received) {
+      throw new TunnelError('protocol-error', 'The peer sent a Fin out of place.');
+    }
+    this.#finReceived = true;
+    this.#other.#end();
+  }
+
+  onCredit(acked: number, limit: number): void {
+    if (!this.#send.update(acked, limit)) {
+      throw new TunnelError('protocol-error', 'The peer acknowledged what was never sent.');
+    }
+    if (this.sendable) this.#host.wake(this);
+    this.#other.creditSoon();
+  }
+
+  onReset(error: TunnelError): void {
+    this.#abort(error);
+    this.#host.forget(this);
+  }
+
+  onLinkLost(error: TunnelError): void {
+    const lost = new TunnelError('agent-gone', `A link on the way was lost: ${error.message}`, {
+      cause: error,
+    });
+    if (outlivesItsLink(error) && this.#host.resumes && this.#other.#host.resumes) {
+      this.#detach(lost, error.message);
+    } else this.#abort(lost);
+  }
+
+  /** The channel lives on at its ends, without this switch. */
+  #detach(error: TunnelError, reason = error.message): void {
+    if (this.#done) return;
+    const other = this.#other;
+    const lingers = this.#queue.finSent && other.#queue.finSent;
+    this.#close();
+    other.#close();
+    other.#host.sendDetached(other, reason);
+    other.#host.forget(other);
+    if (!lingers) this.#onEnd?.(error);
+  }
+
+  /** All has been passed on, except the acknowledgements of it. */
+  #linger(): void {
+    this.#onEnd?.();
+    this.#onEnd = this.#other.#onEnd = undefined;
+  }
+
+  #push(payload: Buffer): void {
+    this.#queue.push(payload);
+    this.#host.onQueued(payload.length);
+    if (this.sendable) this.#host.wake(this);
+  }
+
+  #end(): void {
+    this.#queue.end();
+    if (this.sendable) this.#host.wake(this);
+  }
+
+  #abort(error: TunnelError): void {
+    if (this.#done) return;
+    const other = this.#other;
+    this.#close();
+    other.#close();
+    other.#host.sendReset(other, channelCode(error), error.message);
+    other.#host.forget(other);
+    this.#onEnd?.(error);
+  }
+
+  #finish(): void {
+    const other = this.#other;
+    for (const leg of [this, other]) {
+      // One end waits for an acknowledgement that the other, of an older revision, never gives.
+      if (leg.#host.resumes && !leg.#acknowledged) {
+        const acked = BigInt(leg.#other.#queue.endOffset);
+        leg.#host.send({ case: 'credit', value: { channel: leg.number, acked, limit: acked } });
+      }
+    }
+    this.#close();
+    other.#close();
+    this.#host.forget(this);
+    other.#host.forget(other);
+    this.#onEnd?.();
+  }
+
+  #close(): void {
+    this.#done = true;
+    this.#host.onQueued(-this.#queue.bytes);
+    this.#queue.clear();
+  }
+}
+
+function channelCode(error: TunnelError): Parameters<LinkCore['sendReset']>[1] {
+  switch (error.code) {
+    case 'token-unknown':
+    case 'token-revoked':
+    case 'token-expired':
+    case 'token-malformed':
+    case 'unsupported-revision':
+    case 'too-many-links':
+    case 'unavailable':
+    case 'link-lost':
+    case 'link-silent':
+      return 'agent-gone';
+    default:
+      return error.code;
+  }
+}

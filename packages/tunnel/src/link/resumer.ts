@@ -1,0 +1,109 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TunnelError } from '../errors.ts';
+import { RESUME_WINDOW_MS } from '../limits.ts';
+import type { Link, Resumable, Resumer } from '../types.ts';
+
+export interface ResumerOptions {
+  /**
+   * A link that may lead to the channel's agent now. May wait, until the signal;
+   * undefined or a rejection: none for now, ask again.
+   */
+  findLink(channel: Resumable, signal: AbortSignal): Promise<Link | undefined>;
+  /** How long a channel may be without a link, in ms. */
+  readonly windowMs?: number;
+  readonly onLost?: (channel: Resumable, reason: TunnelError) => void;
+  readonly onResumed?: (channel: Resumable, afterMs: number, tries: number) => void;
+  readonly onGivenUp?: (channel: Resumable, error: TunnelError) => void;
+}
+
+/** An opener's side of resuming. */
+export interface ChannelResumer extends Resumer {
+  /** Channels without a link. */
+  readonly waiting: number;
+  /** Fails all that waits. Idempotent. */
+  stop(error: TunnelError): void;
+}
+
+interface Search {
+  readonly since: number;
+  readonly abort: AbortController;
+  readonly deadline: NodeJS.Timeout;
+  tries: number;
+}
+
+/** Between tries: 0, then 50 ms, doubling. */
+const RETRY_MS = 50;
+const MAX_RETRY_MS = 2_000;
+
+/** Looks for a link for each channel that has lost its own, again and again, within the resume window. */
+export function createResumer(options: ResumerOptions): ChannelResumer {
+  const windowMs = options.windowMs ?? RESUME_WINDOW_MS;
+  const searches = new Map<Resumable, Search>();
+  let stopped: TunnelError | undefined;
+
+  function begin(channel: Resumable, reason: TunnelError): Search {
+    const late = (): void => {
+      const error = new TunnelError(
+        'agent-gone',
+        `The connection to the agent was lost and did not come back within ${Math.round(windowMs / 1000)} s. ${reason.message}`,
+        { cause: reason },
+      );
+      options.onGivenUp?.(channel, error);
+      channel.fail(error);
+    };
+    const search: Search = {
+      since: performance.now(),
+      abort: new AbortController(),
+      deadline: setTimeout(late, windowMs).unref(),
+      tries: 0,
+    };
+    searches.set(channel, search);
+    options.onLost?.(channel, reason);
+    return search;
+  }
+
+  function end(channel: Resumable): Search | undefined {
+    const search = searches.get(channel);
+    if (search === undefined) return undefined;
+    searches.delete(channel);
+    clearTimeout(search.deadline);
+    search.abort.abort(new TunnelError('cancelled', 'The channel needs no link any more.'));
+    return search;
+  }
+
+  async function look(channel: Resumable, search: Search): Promise<void> {
+    const { signal } = search.abort;
+    while (!signal.aborted) {
+      const wait = Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** (search.tries - 1));
+      try {
+        if (search.tries++ > 0) await sleep(wait, undefined, { signal, ref: false });
+        const link = await options.findLink(channel, signal);
+        if (link === undefined || signal.aborted) continue;
+        link.resume(channel);
+        return;
+      } catch {
+        // No link now, or it ended meanwhile: the deadline bounds all of it.
+      }
+    }
+  }
+
+  return {
+    get waiting() {
+      return searches.size;
+    },
+    onDetached(channel, reason) {
+      if (stopped !== undefined) return channel.fail(stopped);
+      void look(channel, searches.get(channel) ?? begin(channel, reason));
+    },
+    onAttached(channel) {
+      const search = end(channel);
+      if (search === undefined) return;
+      options.onResumed?.(channel, performance.now() - search.since, search.tries);
+    },
+    onOver: (channel) => void end(channel),
+    stop(error) {
+      stopped ??= error;
+      for (const channel of [...searches.keys()]) channel.fail(error);
+    },
+  };
+}
