@@ -76,6 +76,7 @@ export const STAGES: readonly Stage[] = [
       ...PYTHON_GRPC,
       command('nginx', 'nginx', 'nginx'),
       command('curl', 'curl', 'curl'),
+      command('Redis', 'redis-server', 'redis-server'),
       ...SSH_TOOLS,
     ],
     needsEditor: true,
