@@ -24,7 +24,12 @@ export function installedMatchesLock(root) {
   const have = readJson(join(root, 'node_modules/.package-lock.json'))?.packages;
   if (wanted === undefined || have === undefined) return false;
   for (const [path, entry] of Object.entries(wanted)) {
-    if (!path.startsWith('node_modules/') || entry.link === true) continue;
+    if (!path.startsWith('node_modules/')) continue;
+    if (entry.link === true) {
+      // A package of this repository that is newer than the installation.
+      if (!existsSync(join(root, path))) return false;
+      continue;
+    }
     const found = have[path];
     if (found === undefined && (entry.optional === true || entry.devOptional === true)) continue;
     if (found?.version !== entry.version || found?.integrity !== entry.integrity) return false;
