@@ -118,6 +118,10 @@ test(
     });
     assert.equal(proxyless.code, 5);
     assert.match(proxyless.stderr, /^burrow: The proxy 127\.0\.0\.1:1 cannot be reached/);
+    const misspelt = await cli(['list'], { HTTPS_PROXY: 'http://me:pass%zz@127.0.0.1:1' });
+    assert.equal(misspelt.code, 2);
+    assert.match(misspelt.stderr, /^burrow: HTTPS_PROXY \(or ALL_PROXY\) is wrong: /);
+    assert.doesNotMatch(misspelt.stderr, /pass%zz/);
     const saidWhole = [untrusted, proxyless].map(({ stderr }) => stderr).join('');
     assert.ok(!saidWhole.includes('secret') && !saidWhole.includes(burrow.token));
   },

@@ -4,7 +4,7 @@ import type { AgentConfig } from './config/config.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { systemClock, type Clock } from './links/clock.ts';
 import { LinkPool } from './links/pool.ts';
-import { openRawSocket } from './links/raw-socket.ts';
+import { openRawSocket } from '@burrow/outbound';
 import { loadTunnelDial, TransportChooser, type LoadDial } from './links/transports.ts';
 import type { Log } from './log.ts';
 import { createSshService } from './ssh/service.ts';

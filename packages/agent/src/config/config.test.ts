@@ -7,7 +7,6 @@ import fc from 'fast-check';
 import { ConfigError, readConfig } from './config.ts';
 import { helpText } from './help.ts';
 import { PortRanges } from './port-ranges.ts';
-import { proxyFor } from './proxy.ts';
 import { SETTINGS } from './settings.ts';
 
 const TOKEN = `burrow_agt_${'a'.repeat(43)}`;
@@ -79,24 +78,6 @@ test('every mistake is named by its source', () => {
     [['--ca-file=/nowhere/ca'], base(), /certificate authorities \/nowhere\/ca cannot be read/],
   ];
   for (const [argv, env, expected] of cases) assert.match(failure(argv, { ...env }), expected);
-});
-
-test('a proxy is checked before anything is dialled, and its password is not repeated', () => {
-  const relay = new URL('https://relay.test');
-  assert.equal(proxyFor(relay, ''), undefined);
-  assert.equal(proxyFor(relay, 'http://me:p%40ss@proxy.test:3128')?.host, 'proxy.test:3128');
-  assert.equal(proxyFor(relay, 'https://proxy.test')?.protocol, 'https:');
-  for (const [text, expected] of [
-    ['http://me:secret@[bad', /HTTPS_PROXY .* is wrong: use a URL/],
-    ['ftp://me:secret@proxy.test', /HTTPS_PROXY .* is wrong: use a URL/],
-    ['http://me:secret%zz@proxy.test', /HTTPS_PROXY .* is wrong: use a URL/],
-    ['socks5h://me:secret@proxy.test', /names a SOCKS proxy/],
-  ] as const) {
-    assert.throws(
-      () => proxyFor(relay, text),
-      (error: Error) => expected.test(error.message) && !error.message.includes('secret'),
-    );
-  }
 });
 
 test('no message repeats a secret', () => {

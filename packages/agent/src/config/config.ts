@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { X509Certificate } from 'node:crypto';
-import { proxyFor } from './proxy.ts';
+import { proxyFor } from '@burrow/outbound';
 import { SETTINGS, TOKEN_ENV, type Setting, type SettingName, type Settings } from './settings.ts';
 
 /** Everything the agent was told, checked once. */
@@ -109,7 +109,7 @@ function readProxy(relay: URL): URL | undefined {
   try {
     return proxyFor(relay);
   } catch (error) {
-    throw new ConfigError((error as Error).message);
+    throw new ConfigError(`${(error as Error).message}.`);
   }
 }
 

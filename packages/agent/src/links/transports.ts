@@ -1,3 +1,4 @@
+import { certificateFault } from '@burrow/outbound';
 import type { Dial, DialledLink, DialOptions } from '@burrow/tunnel';
 import { TunnelError } from '@burrow/tunnel';
 import type { TransportChoice } from '../config/settings.ts';
@@ -108,10 +109,5 @@ function looksLikeMiddlebox(error: unknown): error is TunnelError {
   if (!(error instanceof TunnelError) || error.code === 'cancelled') return false;
   // An HTTP answer that is no gRPC counts as "unavailable" said by the other side.
   if (error.remote) return error.code === 'protocol-error' || error.code === 'unavailable';
-  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? '';
-    if (/^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH)/.test(code))
-      return false;
-  }
-  return true;
+  return certificateFault(error) === undefined;
 }

@@ -1,11 +1,11 @@
 import { request as httpRequest, type ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
+import { certificateFault, endpointOf, openRawSocket } from '@burrow/outbound';
 import { CliError, EXIT } from '../cli-error.ts';
 import type { Settings } from '../settings/settings.ts';
 import { readCa } from './authorities.ts';
-import { certificateFault, untrusted } from './certificate-fault.ts';
-import { proxyFor } from './proxy.ts';
-import { endpointOf, openRawSocket } from './raw-socket.ts';
+import { explainOutbound, proxyTo } from './outbound.ts';
+import { untrusted } from './untrusted.ts';
 
 export interface Answer {
   readonly status: number;
@@ -32,7 +32,7 @@ export async function ask(
   const ca = readCa(settings.caFile);
   const roots = ca === undefined ? undefined : await withSystemRoots(ca);
   try {
-    const raw = await openRawSocket(url, proxyFor(url), roots, signal);
+    const raw = await openRawSocket({ url, proxy: proxyTo(url), ca: roots, signal });
     const socket =
       url.protocol === 'https:'
         ? await secured(raw as Socket, url, roots, signal)
@@ -102,6 +102,8 @@ async function secured(
 
 function explain(error: unknown, url: URL, signal: AbortSignal): CliError {
   if (error instanceof CliError) return error;
+  const outbound = explainOutbound(error);
+  if (outbound !== undefined) return outbound;
   const certificate = certificateFault(error);
   if (certificate !== undefined) return untrusted(url, certificate, error);
   return new CliError(

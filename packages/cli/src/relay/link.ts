@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { certificateFault, openRawSocket, OutboundError } from '@burrow/outbound';
 import {
   TunnelError,
   type Dial,
@@ -10,10 +11,9 @@ import { CliError, EXIT } from '../cli-error.ts';
 import type { Settings } from '../settings/settings.ts';
 import { VERSION } from '../version.ts';
 import { readCa } from './authorities.ts';
-import { certificateFault, untrusted } from './certificate-fault.ts';
 import { withSystemRoots } from './http.ts';
-import { proxyFor } from './proxy.ts';
-import { openRawSocket } from './raw-socket.ts';
+import { explainOutbound, proxyTo } from './outbound.ts';
+import { untrusted } from './untrusted.ts';
 
 /** How long gRPC may take before something on the way is suspected to swallow it. ms */
 const GRPC_WITHIN_MS = 5_000;
@@ -28,7 +28,7 @@ export async function openLink(
   choice: TransportChoice = 'auto',
 ): Promise<Link> {
   const ca = readCa(settings.caFile);
-  const proxy = proxyFor(settings.url);
+  const proxy = proxyTo(settings.url);
   let reached = false;
   const options = (withinMs: number): DialOptions => ({
     url: settings.url,
@@ -45,12 +45,12 @@ export async function openLink(
     handler,
     ...(ca === undefined ? {} : { ca }),
     async connect(signal) {
-      const socket = await openRawSocket(
-        settings.url,
+      const socket = await openRawSocket({
+        url: settings.url,
         proxy,
-        ca === undefined ? undefined : await withSystemRoots(ca),
+        ca: ca === undefined ? undefined : await withSystemRoots(ca),
         signal,
-      );
+      });
       reached = true;
       return socket;
     },
@@ -81,14 +81,15 @@ async function dial(transport: 'grpc' | 'websocket', options: DialOptions): Prom
 
 /** A connection was made, yet no relay spoke. What a relay said itself, and certificate faults, would be the same. */
 function looksLikeMiddlebox(error: unknown): boolean {
-  if (error instanceof CliError) return false;
+  if (error instanceof OutboundError) return false;
   if (!(error instanceof TunnelError)) return true;
   if (error.remote) return error.code === 'protocol-error' || error.code === 'unavailable';
   return certificateFault(error) === undefined;
 }
 
 function explain(error: unknown, settings: Settings): CliError {
-  if (error instanceof CliError) return error;
+  const outbound = explainOutbound(error);
+  if (outbound !== undefined) return outbound;
   const { host } = settings.url;
   const options = { cause: error };
   const certificate = certificateFault(error);

@@ -2,41 +2,55 @@ import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { CliError, EXIT } from '../cli-error.ts';
+import { OutboundError } from './outbound-error.ts';
 
-/** The bytes below TLS and HTTP: a TCP connection to the relay, or a CONNECT tunnel through a proxy. */
-export function openRawSocket(
-  url: URL,
-  proxy: URL | undefined,
-  ca: string[] | undefined,
-  signal: AbortSignal,
-): Promise<Duplex> {
-  return proxy === undefined ? direct(url, signal) : viaProxy(url, proxy, ca, signal);
+export interface RawSocketOptions {
+  /** The relay. */
+  readonly url: URL;
+  /** As `proxyFor` gives it; undefined: dial the relay itself. */
+  readonly proxy: URL | undefined;
+  /** PEM of authorities, for an `https://` proxy. */
+  readonly ca?: string | readonly string[] | undefined;
+  readonly signal: AbortSignal;
 }
 
-/** IPv6 literals without their brackets. */
+/**
+ * The bytes below TLS and HTTP: a TCP connection to the relay, or a CONNECT tunnel through a proxy.
+ * Rejects with OutboundError, or with the signal's reason.
+ */
+export async function openRawSocket(options: RawSocketOptions): Promise<Duplex> {
+  const { proxy, signal } = options;
+  signal.throwIfAborted();
+  try {
+    return await (proxy === undefined ? direct(options) : viaProxy(options, proxy));
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  }
+}
+
+/** Where a server listens; IPv6 literals without their brackets. */
 export function endpointOf(url: URL): { host: string; port: number } {
   const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port);
   return { host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port };
 }
 
-function direct(url: URL, signal: AbortSignal): Promise<Socket> {
+function direct({ url, signal }: RawSocketOptions): Promise<Socket> {
   const { host, port } = endpointOf(url);
   return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
     const socket = connect({ host: loopbackName(host), port, noDelay: true });
     const onAbort = (): void => void socket.destroy(signal.reason as Error);
     signal.addEventListener('abort', onAbort, { once: true });
-    const onError = (error: Error): void => {
+    const settle = (): void => {
       signal.removeEventListener('abort', onAbort);
-      reject(
-        signal.aborted ? error : unreachable(`The relay at ${url.host} cannot be reached`, error),
-      );
+      socket.off('error', onError);
+    };
+    const onError = (error: Error): void => {
+      settle();
+      reject(unreachable(`The relay at ${url.host} cannot be reached`, error));
     };
     socket.once('error', onError);
     socket.once('connect', () => {
-      signal.removeEventListener('abort', onAbort);
-      socket.off('error', onError);
+      settle();
       resolve(socket);
     });
   });
@@ -47,12 +61,7 @@ function loopbackName(host: string): string {
   return host.endsWith('.localhost') ? 'localhost' : host;
 }
 
-function viaProxy(
-  url: URL,
-  proxy: URL,
-  ca: string[] | undefined,
-  signal: AbortSignal,
-): Promise<Duplex> {
+function viaProxy({ url, ca, signal }: RawSocketOptions, proxy: URL): Promise<Duplex> {
   const { host, port } = endpointOf(url);
   const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`;
   const headers: Record<string, string> = { host: authority };
@@ -63,7 +72,7 @@ function viaProxy(
   const secure = proxy.protocol === 'https:';
   return new Promise((resolve, reject) => {
     const connecting = (secure ? httpsRequest : httpRequest)({
-      ...(secure && ca !== undefined ? { ca } : {}),
+      ...(secure && ca !== undefined ? { ca: typeof ca === 'string' ? ca : [...ca] } : {}),
       ...endpointOf(proxy),
       method: 'CONNECT',
       path: authority,
@@ -72,9 +81,7 @@ function viaProxy(
       signal,
     });
     connecting.once('error', (error) =>
-      reject(
-        signal.aborted ? error : unreachable(`The proxy ${proxy.host} cannot be reached`, error),
-      ),
+      reject(unreachable(`The proxy ${proxy.host} cannot be reached`, error)),
     );
     // A 2xx opens the tunnel (RFC 9110 section 9.3.6); anything else is the proxy's refusal.
     connecting.once('connect', (response, socket, head) => {
@@ -98,11 +105,7 @@ function viaProxy(
   });
 }
 
-function unreachable(what: string, cause?: Error): CliError {
+function unreachable(what: string, cause?: Error): OutboundError {
   const detail = (cause as NodeJS.ErrnoException | undefined)?.code ?? cause?.message;
-  return new CliError(
-    `${what}${detail ? ` (${detail})` : ''}. Check your network and the relay's URL.`,
-    EXIT.unreachable,
-    { cause },
-  );
+  return new OutboundError('unreachable', detail ? `${what} (${detail})` : what, { cause });
 }
