@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { installEditor } from './install-editor.mjs';
+import { postgresForTests } from '../tests/harness/postgres.ts';
 import { onStarterGone } from './lib/lifeline.ts';
 import { seconds } from './lib/progress.mjs';
 import { ROOT } from './lib/project-node.mjs';
@@ -57,6 +58,8 @@ async function runFiles(
   long: boolean,
 ): Promise<Counts> {
   const scratch = mkdtempSync(join(tmpdir(), 'burrow-test-'));
+  await using postgres = stage.onPostgres === true ? await postgresForTests() : undefined;
+  if (postgres !== undefined) process.env['BURROW_TEST_POSTGRES'] = postgres.url('postgres');
   try {
     const counted = join(scratch, 'counts.json');
     const code = await runProcess(
@@ -83,6 +86,7 @@ async function runFiles(
     const unexplained = code !== 0 && counts.failed + counts.cancelled === 0 ? 1 : 0;
     return { ...counts, failed: counts.failed + unexplained };
   } finally {
+    delete process.env['BURROW_TEST_POSTGRES'];
     rmSync(scratch, { recursive: true, force: true });
   }
 }

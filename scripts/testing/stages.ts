@@ -1,4 +1,5 @@
 import { existsSync, globSync } from 'node:fs';
+import { POSTGRES } from '../lib/postgres-server.ts';
 import { hasCommand, hasPythonModule, type Need } from '../lib/system-packages.ts';
 
 /** A stage of `npm test`: a command that passes or fails, or files of tests. */
@@ -19,6 +20,8 @@ export interface FilesStage {
   readonly concurrency: number;
   readonly needs: readonly Need[];
   readonly needsEditor: boolean;
+  /** Its tests keep their data in a PostgreSQL that runs for the length of the stage. */
+  readonly onPostgres?: boolean;
 }
 
 const command = (what: string, debian: string, ...names: string[]): Need => ({
@@ -68,12 +71,26 @@ export const STAGES: readonly Stage[] = [
   },
   {
     kind: 'files',
+    name: 'postgres',
+    // Of the units, those that keep something in the database; the others have no SQL.
+    patterns: [
+      'packages/relay/src/db/database.test.ts',
+      'packages/relay/src/{auth,audit,control,keys}/**/*.test.ts',
+    ],
+    concurrency: 2,
+    needs: [OPENSSL, POSTGRES],
+    needsEditor: false,
+    onPostgres: true,
+  },
+  {
+    kind: 'files',
     name: 'system',
     patterns: ['tests/system/**/*.test.ts', 'tests/harness/**/*.test.ts'],
     concurrency: 1,
     needs: [
       OPENSSL,
       ...PYTHON_GRPC,
+      POSTGRES,
       command('nginx', 'nginx', 'nginx'),
       command('curl', 'curl', 'curl'),
       command('Redis', 'redis-server', 'redis-server'),

@@ -1,8 +1,10 @@
-import type { Kysely } from 'kysely';
+import { sql, type Kysely } from 'kysely';
 import type { Tables } from '../db/tables.ts';
 
 /** How often what changed is written, ms. */
 export const FLUSH_EVERY_MS = 1_000;
+/** Agents in one statement. */
+const ROWS = 500;
 
 interface Activity {
   links: number;
@@ -62,23 +64,9 @@ export class AgentActivity {
     const batch = [...this.#dirty].map((id) => ({ id, ...this.#agents.get(id)! }));
     this.#dirty.clear();
     try {
-      await this.#db.transaction().execute(async (trx) => {
-        for (const { id, connectedSince, lastSeen } of batch) {
-          await trx
-            .updateTable('tunnel_agents')
-            .set({ connected_since: connectedSince ?? null, last_seen_at: lastSeen })
-            .where('id', '=', id)
-            .execute();
-          await trx
-            .updateTable('workspaces')
-            .set({ state: 'running' })
-            .where('state', '=', 'starting')
-            .where('id', 'in', (from) =>
-              from.selectFrom('tunnel_agents').select('workspace_id').where('id', '=', id),
-            )
-            .execute();
-        }
-      });
+      for (let from = 0; from < batch.length; from += ROWS) {
+        await this.#write(batch.slice(from, from + ROWS));
+      }
     } catch (error) {
       for (const { id } of batch) this.#dirty.add(id);
       throw error;
@@ -86,6 +74,27 @@ export class AgentActivity {
     for (const { id } of batch) {
       if (this.#agents.get(id)?.links === 0 && !this.#dirty.has(id)) this.#agents.delete(id);
     }
+  }
+
+  /** Two statements however many they are: thousands may come back at once. Saying it twice does no harm. */
+  async #write(agents: readonly (SeenAgent & { readonly id: string })[]): Promise<void> {
+    // PostgreSQL wants to be told the types of a list of values; SQLite does not mind.
+    const rows = agents.map(
+      ({ id, connectedSince, lastSeen }) =>
+        sql`(cast(${id} as text), cast(${connectedSince ?? null} as bigint), cast(${lastSeen} as bigint))`,
+    );
+    await sql`with seen (id, since, last) as (values ${sql.join(rows)})
+      update tunnel_agents set connected_since = seen.since, last_seen_at = seen.last
+      from seen where tunnel_agents.id = seen.id`.execute(this.#db);
+    const ids = agents.map(({ id }) => id);
+    await this.#db
+      .updateTable('workspaces')
+      .set({ state: 'running' })
+      .where('state', '=', 'starting')
+      .where('id', 'in', (from) =>
+        from.selectFrom('tunnel_agents').select('workspace_id').where('id', 'in', ids),
+      )
+      .execute();
   }
 
   #touch(agentId: string, agent: Activity, at: number): void {

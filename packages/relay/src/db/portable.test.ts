@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import {
-  DummyDriver,
-  Kysely,
-  PostgresAdapter,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-} from 'kysely';
 import { MIGRATIONS } from './migrations/index.ts';
+import { migrationStatements } from './testing.ts';
 
 /** What SQLite takes and PostgreSQL does not. */
 const SQLITE_ONLY =
@@ -17,19 +11,7 @@ const TYPES = /^(text|integer|bigint)$/;
 
 describe('migrations', () => {
   it('are plain SQL that PostgreSQL takes too', async () => {
-    const statements: string[] = [];
-    const db = new Kysely<unknown>({
-      dialect: {
-        createAdapter: () => new PostgresAdapter(),
-        createDriver: () => new DummyDriver(),
-        createIntrospector: (each) => new PostgresIntrospector(each),
-        createQueryCompiler: () => new PostgresQueryCompiler(),
-      },
-      log: (event) => {
-        statements.push(event.query.sql);
-      },
-    });
-    for (const migration of Object.values(MIGRATIONS)) await migration.up(db);
+    const statements = await migrationStatements();
     assert.ok(statements.length >= 6);
     for (const statement of statements) {
       assert.doesNotMatch(statement, SQLITE_ONLY, statement);

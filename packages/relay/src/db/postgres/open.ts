@@ -19,24 +19,14 @@ const STATEMENT_TIMEOUT_MS = 10_000;
 const MIGRATION_LOCK = '108281535264050';
 
 export async function openPostgres(options: PostgresOptions): Promise<Database> {
-  const address = addressOf(options.url);
-  const common = {
-    url: options.url,
-    address,
-    idleTimeoutMs: options.idleTimeoutMs ?? 30_000,
-    logger: options.logger,
-  };
-  await prepare(
-    new Connections({
-      ...common,
-      max: 1,
-      statementTimeoutMs: OPEN_WITHIN_MS,
-      retryForMs: STARTING_MS,
-    }),
-    options,
-  );
+  await prepare(options);
+  return servePostgres(options);
+}
+
+/** Without a look at the schema: it is as this relay needs it. Connects when it is first used. */
+export function servePostgres(options: PostgresOptions): Database {
   const connections = new Connections({
-    ...common,
+    ...settingsOf(options),
     max: options.maxConnections ?? 10,
     statementTimeoutMs: options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
     retryForMs: RESTART_MS,
@@ -48,8 +38,23 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
   };
 }
 
-/** Brings the schema up to date, one relay at a time. Closes the connection. */
-async function prepare(connections: Connections, options: PostgresOptions): Promise<void> {
+function settingsOf(options: PostgresOptions) {
+  return {
+    url: options.url,
+    address: addressOf(options.url),
+    idleTimeoutMs: options.idleTimeoutMs ?? 30_000,
+    logger: options.logger,
+  };
+}
+
+/** Brings the schema up to date, one relay at a time, on a connection of its own. */
+async function prepare(options: PostgresOptions): Promise<void> {
+  const connections = new Connections({
+    ...settingsOf(options),
+    max: 1,
+    statementTimeoutMs: OPEN_WITHIN_MS,
+    retryForMs: STARTING_MS,
+  });
   const { address } = connections;
   const bound = AbortSignal.timeout(OPEN_WITHIN_MS);
   const signal = options.signal ? AbortSignal.any([options.signal, bound]) : bound;
