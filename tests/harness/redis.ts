@@ -46,7 +46,9 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
     `dir ${folder}`,
     'daemonize no',
     ...(options.sentinel === true ? [] : ['save ""', 'appendonly no']),
-    ...(options.config ?? []).map((line) => line.replaceAll('%FOLDER%', folder)),
+    ...(options.config ?? []).map((line) =>
+      line.replaceAll('%FOLDER%', folder).replaceAll('%PORT%', String(port)),
+    ),
     '',
   ];
   writeFileSync(file, lines.join('\n'));
@@ -56,7 +58,9 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   const cli = async (...args: string[]): Promise<string> => {
     const ran = await run('redis-cli', [
       ...['-h', '127.0.0.1', '-p', String(port), '--no-auth-warning'],
-      ...(options.cliArgs ?? []).map((arg) => arg.replaceAll('%FOLDER%', folder)),
+      ...(options.cliArgs ?? []).map((arg) =>
+        arg.replaceAll('%FOLDER%', folder).replaceAll('%PORT%', String(port)),
+      ),
       ...args,
     ]);
     if (ran.code !== 0) throw new Error(`redis-cli failed: ${ran.stdout}${ran.stderr}`);
@@ -125,7 +129,9 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
     kill,
     start,
     pause: () => process.kill(serverPid(), 'SIGSTOP'),
-    resume: () => process.kill(serverPid(), 'SIGCONT'),
+    resume() {
+      if (child !== undefined) process.kill(serverPid(), 'SIGCONT');
+    },
     async [Symbol.asyncDispose]() {
       await kill();
       rmSync(folder, { recursive: true, force: true });

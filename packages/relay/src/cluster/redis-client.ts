@@ -67,7 +67,10 @@ export function connectRedis(settings: RedisSettings): RedisClient {
   /** A Redis Cluster's client keeps a connection for subscriptions by itself. */
   const subscriber = client instanceof Cluster ? client : client.duplicate();
 
-  const failed = (error: unknown): void => {
+  const failed = (error: Error & { code?: string }): void => {
+    // The server said why, and then hung up.
+    if (error.code === 'ECONNRESET' && (lastError as Error | undefined)?.name === 'ReplyError')
+      return;
     lastError = error;
   };
   const connected = (): void => {

@@ -90,8 +90,9 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
     return refreshing;
   }
 
-  /** What was written before a pause of this process may have been swept since. */
+  /** A lease lost while this process slept: what it wrote at waking may have been swept just then. */
   let confirm = false;
+  let introduced = false;
   async function refreshNow(): Promise<void> {
     if (self === undefined || stopping.signal.aborted) return;
     try {
@@ -100,7 +101,8 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
       report('lookup', undefined);
       if (rewritten || confirm) holdings.rewrite();
       if (rewritten) await hint('r');
-      confirm = rewritten;
+      confirm = rewritten && introduced;
+      introduced = true;
       if (dead[0] !== undefined) sweep(dead[0]);
       client.checkSubscription();
     } catch (error) {
