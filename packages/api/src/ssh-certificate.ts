@@ -3,8 +3,13 @@ import { z } from 'zod';
 /** The authority that a real sshd beside a workload trusts. */
 export const userCaSchema = z
   .object({
-    /** One line, `ssh-ed25519 AAAA…`: the content of the file that TrustedUserCAKeys names. */
+    /** The key in use, one line, `ssh-ed25519 AAAA…`. */
     publicKey: z.string(),
+    /**
+     * The lines of the file that TrustedUserCAKeys names: the key in use, and the next one while it is being
+     * replaced. Absent: the relay is older than this, and has one key only.
+     */
+    publicKeys: z.array(z.string()).optional(),
     /** `SHA256:…` */
     fingerprint: z.string(),
   })

@@ -1,6 +1,4 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { loadOrCreateHostKey, parseHostKey, parsePublicKey, type HostKey } from '@burrow/ssh';
+import { parsePublicKey } from '@burrow/ssh';
 import type { Audit } from './audit/audit.ts';
 import { approvalUrl } from './auth/approval-routes.ts';
 import type { Auth } from './auth/auth.ts';
@@ -8,7 +6,7 @@ import type { Clients } from './clients/index.ts';
 import type { Config } from './config/schema.ts';
 import type { Control } from './control/control.ts';
 import type { UserCa } from './control/ssh/user-ca.ts';
-import { RelayError } from './errors.ts';
+import type { RelayKeys } from './keys/relay-keys.ts';
 import type { RelayLogger } from './observe/logger.ts';
 import type { Router } from './routing/router.ts';
 import { createSshGateway, type SshGateway } from './ssh/gateway.ts';
@@ -16,7 +14,7 @@ import { VERSION } from './version.ts';
 
 export interface RelaySshDeps {
   readonly config: Config;
-  readonly dataDir: string;
+  readonly keys: RelayKeys;
   readonly auth: Auth;
   readonly audit: Audit;
   readonly control: Control;
@@ -35,13 +33,12 @@ export interface RelaySsh {
 }
 
 /** Part of the composition root: joins the SSH gateway with the rooms that it asks. */
-export async function composeSsh(deps: RelaySshDeps): Promise<RelaySsh> {
-  const { config, auth, audit, control, userCa, router, clients, logger } = deps;
-  const keys = await hostKeys(config.ssh.hostKeyFiles, deps.dataDir);
+export function composeSsh(deps: RelaySshDeps): RelaySsh {
+  const { config, keys, auth, audit, control, userCa, router, clients, logger } = deps;
   const gateway = createSshGateway({
     host: config.ssh.host ?? config.listen.host,
     port: config.ssh.port,
-    hostKeys: keys.map((key) => key.privateKey),
+    hostKeys: keys.sshHost.map((key) => key.privateKey),
     // Some abilities of OpenSSH's client (the end of output that nobody reads) are for its own kind only.
     software: `OpenSSH_burrow_${VERSION}`,
     keysUrl: () => new URL('/', deps.publicUrl()).href,
@@ -77,7 +74,13 @@ export async function composeSsh(deps: RelaySshDeps): Promise<RelaySsh> {
       audit: (event) => audit.record(event),
     },
   });
-  return { gateway, hostKey: keys[0]?.publicLine ?? '' };
+  keys.onHostKeys((now) => gateway.setHostKeys(now.map((key) => key.privateKey)));
+  return {
+    gateway,
+    get hostKey() {
+      return keys.sshHost[0]?.publicLine ?? '';
+    },
+  };
 
   async function markUsed(fingerprint: string): Promise<void> {
     try {
@@ -91,20 +94,3 @@ export async function composeSsh(deps: RelaySshDeps): Promise<RelaySsh> {
 
 /** An approval ends by itself before. */
 const APPROVAL_MS = 150_000;
-
-async function hostKeys(files: readonly string[], dataDir: string): Promise<readonly HostKey[]> {
-  if (files.length === 0) return [await loadOrCreateHostKey(join(dataDir, 'ssh_host_ed25519_key'))];
-  return Promise.all(
-    files.map(async (file) => {
-      try {
-        return parseHostKey(await readFile(file, 'utf8'));
-      } catch (error) {
-        throw new RelayError(
-          'config-invalid',
-          `cannot use ssh.hostKeyFiles: ${file}: ${(error as Error).message}`,
-          { cause: error },
-        );
-      }
-    }),
-  );
-}

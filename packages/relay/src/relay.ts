@@ -11,11 +11,13 @@ import { createAuth } from './auth/auth.ts';
 import { authenticateRequest } from './auth/request-auth.ts';
 import { authRoutes } from './auth/routes.ts';
 import { createClients } from './clients/index.ts';
+import { ChangeFeed } from './changes/feed.ts';
+import { clusterSettings } from './cluster/cluster-settings.ts';
 import { addressSet } from './config/address-range.ts';
 import type { Config } from './config/schema.ts';
 import { createControl, type Control } from './control/control.ts';
 import { inProcessServer } from './control/in-process.ts';
-import { createUserCa, loadUserCaKey } from './control/ssh/user-ca.ts';
+import { createUserCa } from './control/ssh/user-ca.ts';
 import { SYSTEM_CLOCK } from './control/clock.ts';
 import { openDatabase } from './db/database.ts';
 import { databaseOf } from './db/configured.ts';
@@ -31,10 +33,12 @@ import { createLinks } from './links/links.ts';
 import { websocketEndpoint } from './links/websocket-endpoint.ts';
 import { clientOf, type Client } from './listen/forwarded.ts';
 import { createListener } from './listen/listener.ts';
+import { loadRelayKeys } from './keys/relay-keys.ts';
 import { createLogger, type RelayLogger } from './observe/logger.ts';
 import { createMetrics } from './observe/metrics.ts';
 import { observeRoutes, type Readiness } from './observe/routes.ts';
 import { memoryRouting } from './routing/memory.ts';
+import { resumingRouter } from './routing/resuming.ts';
 import type { Router } from './routing/router.ts';
 import { Teardown } from './teardown.ts';
 import { publicUrlOf } from './public-url.ts';
@@ -113,7 +117,10 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     let port = config.listen.port;
     let sshPort = config.ssh.port;
     const trusted = addressSet(config.listen.trustedProxies);
-    const auth = createAuth({ db: database.kysely });
+    const changes = new ChangeFeed(database.kysely, (error) =>
+      logger.error({ err: error }, 'a change by another relay could not be taken over'),
+    );
+    const auth = createAuth({ db: database.kysely, changes });
     const routing = memoryRouting({ maxWaiting: config.gateway.maxWaiting });
     let state: 'starting' | 'ready' | 'draining' = 'starting';
 
@@ -121,6 +128,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       links: () => routing.links(),
       agents: () => routing.agentCount,
       waiting: () => routing.waiting,
+      resuming: () => resuming.resuming,
       connections: () => listener.connections,
       databaseHealthy: () => database.healthy(),
       draining: () => state === 'draining',
@@ -153,12 +161,18 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
         (host) => host.toLowerCase(),
       ),
     };
-    const userCa = createUserCa(
-      await loadUserCaKey(dataDir, config.ssh.userCaKeyFile),
-      SYSTEM_CLOCK,
-    );
+    const keys = await loadRelayKeys({
+      config,
+      dataDir,
+      database,
+      changes,
+      onError: (error) => logger.error({ err: error }, 'changed SSH keys could not be loaded'),
+    });
+    const userCa = createUserCa(() => keys.userCa, SYSTEM_CLOCK);
     const control: Control = await createControl({
       database,
+      changes,
+      alone: clusterSettings(config) === undefined,
       drivers: [externalDriver(), ...(overrides.drivers ?? [])],
       config: {
         domain: config.domain,
@@ -229,15 +243,16 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
         ...config.agents,
         authenticateWithinMs: AUTHENTICATE_WITHIN_MS,
         waitForAgentMs: config.gateway.agentWaitMs,
+        resumeMs: config.gateway.resumeMs,
       },
       log: logger,
       audit,
       addressOf: ({ headers }) => forwardedHops(headers)[0] ?? '',
     });
     const ssh = config.ssh.enabled
-      ? await composeSsh({
+      ? composeSsh({
           config,
-          dataDir,
+          keys,
           auth,
           audit,
           control,
@@ -269,9 +284,15 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     });
     const detachWebSockets = websockets.attach(control.app.server, clients.handleUpgrade);
 
+    const resuming = resumingRouter(routing, {
+      windowMs: config.gateway.resumeMs,
+      onLost: () => metrics.channelLost(),
+      onResumed: (_channel, afterMs) => metrics.channelResumed(afterMs / 1000),
+      onGivenUp: () => metrics.channelGivenUp(),
+    });
     const router: Router = {
       open(agentId, options, handler) {
-        const channel = routing.open(agentId, options, handler);
+        const channel = resuming.open(agentId, options, handler);
         if (channel !== undefined) metrics.channelOpened();
         return channel;
       },
@@ -322,6 +343,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     teardown.add('SSH gateway', () => ssh?.gateway.stop());
     teardown.add('gRPC', () => grpc.stop());
     teardown.add('WebSocket endpoint', () => detachWebSockets());
+    teardown.add('resuming', () => resuming.stop());
     teardown.add('gateway', () => gateway.close());
 
     /** Plain text also where TLS is configured: it stays on this machine, and the certificate names no address. */

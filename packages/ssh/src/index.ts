@@ -10,6 +10,7 @@ export { certificateSignIn } from './certificate-sign-in.ts';
 export { signUserCertificate, USER_EXTENSIONS, type UserCertificate } from './certificate.ts';
 export { fingerprintOf } from './fingerprint.ts';
 export { generateHostKey, loadOrCreateHostKey, parseHostKey, type HostKey } from './host-key.ts';
+export { announcedKeys, announceHostKeys, hostKeysProof, type AnnouncedKeys } from './host-keys.ts';
 export { channelOpen, globalRequest, MESSAGE, sshString, uint32 } from './messages.ts';
 export { DISCONNECT, disconnect, sendBanner } from './notices.ts';
 export {

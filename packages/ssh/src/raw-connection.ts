@@ -60,6 +60,11 @@ export function streamOf(connection: SshConnection): Duplex {
   return inside(connection)._sock;
 }
 
+/** What signatures of this connection are bound to (RFC 4253 7.2). */
+export function sessionIdOf(connection: SshConnection): Buffer {
+  return inside(connection)._protocol._kex.sessionID;
+}
+
 /**
  * Calls `listen` with each message that arrives after sign-in could begin;
  * true means that it was dealt with. The payload starts with the message's

@@ -1,4 +1,6 @@
 import type { Kysely } from 'kysely';
+import { ChangeFeed } from '../changes/feed.ts';
+import type { Tables } from '../db/tables.ts';
 import { createApprovals, type Approvals } from './approvals.ts';
 import { AttemptLimit } from './attempts.ts';
 import { Expiries } from './expiries.ts';
@@ -12,9 +14,11 @@ import { createUsers, type Users } from './users.ts';
 
 export interface AuthOptions {
   /** A database that has the tables of `tables.ts`; it may have others. */
-  readonly db: Kysely<AuthTables>;
+  readonly db: Kysely<Tables>;
   /** ms since the epoch. Default: the system's clock. */
   readonly clock?: { now(): number };
+  /** What other relays take away. Default: a relay that stands alone. */
+  readonly changes?: ChangeFeed;
 }
 
 /** Who people are and how they prove it. Holds no timer and no socket: nothing to stop. */
@@ -28,8 +32,8 @@ export interface Auth {
   readonly handOver: HandOver;
   readonly attempts: AttemptLimit;
   /**
-   * Grows whenever something that was valid no longer is: taken away by this relay, or a token or key
-   * that this relay has seen used reached its end. What another relay takes away does not show here.
+   * Grows whenever something that was valid no longer is: taken away by this relay, by another one (as
+   * soon as `changes` tells of it), or a token or key that this relay has seen used reached its end.
    */
   readonly version: number;
   /** Removes expired rows. Called by itself when codes are made, at most once a minute. */
@@ -38,6 +42,7 @@ export interface Auth {
 
 export function createAuth(options: AuthOptions): Auth {
   const { db } = options;
+  const changes = options.changes ?? new ChangeFeed(db, () => {});
   const clock = options.clock ?? { now: Date.now };
   const now = (): number => clock.now();
   let version = 0;
@@ -47,7 +52,7 @@ export function createAuth(options: AuthOptions): Auth {
   };
 
   const expiries = new Expiries(AUTH_LIMITS.cacheEntries);
-  const sessions = createSessions(db, now, changed);
+  const sessions = createSessions(db, now, changed, changes);
   const codes = createSignInCodes(db, now);
   const approvals = createApprovals(db, now);
 
@@ -69,8 +74,8 @@ export function createAuth(options: AuthOptions): Auth {
 
   return {
     users: createUsers(db, now),
-    tokens: createAccessTokens(db, now, expiries, changed),
-    keys: createSshKeys(db, now, expiries, changed),
+    tokens: createAccessTokens(db, now, expiries, changed, changes),
+    keys: createSshKeys(db, now, expiries, changed, changes),
     approvals: {
       ...approvals,
       async create(asked) {

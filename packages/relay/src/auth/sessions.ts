@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Kysely } from 'kysely';
+import type { ChangeFeed } from '../changes/feed.ts';
+import type { Tables } from '../db/tables.ts';
 import { AUTH_LIMITS } from './limits.ts';
 import type { Principal } from './principal.ts';
 import { hashSecret, isSecret, newSecret, sameText } from './secrets.ts';
@@ -39,21 +41,37 @@ export interface Sessions {
   verifyControl(secret: string): Maybe<Session>;
   /** A session of another host, or of the control host, is unknown here. */
   verifyApp(secret: string, host: string): Maybe<Session>;
-  /** Ends a session and every session that came from it, at once in this process. */
+  /** Ends a session and every session that came from it, at once here and within a second on other relays. */
   revoke(sessionId: string): Promise<void>;
   /** Signs a user out everywhere. */
   revokeUser(userId: string): Promise<void>;
 }
 
 export function createSessions(
-  db: Kysely<AuthTables>,
+  db: Kysely<Tables>,
   now: () => number,
   changed: () => void,
+  changes: ChangeFeed,
 ): Sessions {
   const cache = new VerifiedCache<Session>({
     capacity: AUTH_LIMITS.cacheEntries,
     ttlMs: AUTH_LIMITS.cacheMs,
     now,
+  });
+
+  function forget(sessionId: string): void {
+    cache.drop((session) => session.id === sessionId || session.parentId === sessionId);
+    changed();
+  }
+
+  function forgetUser(userId: string): void {
+    cache.drop((session) => session.principal.userId === userId);
+    changed();
+  }
+
+  changes.subscribe(({ kind, subject }) => {
+    if (kind === 'session') forget(subject);
+    if (kind === 'sessions-of-user') forgetUser(subject);
   });
 
   async function load(hash: string): Promise<Session | undefined> {
@@ -140,21 +158,25 @@ export function createSessions(
     verifyApp: (secret, host) => verify(secret, host),
 
     async revoke(sessionId) {
-      await db.deleteFrom('sessions').where('parent_id', '=', sessionId).execute();
-      await db.deleteFrom('sessions').where('id', '=', sessionId).execute();
-      cache.drop((session) => session.id === sessionId || session.parentId === sessionId);
-      changed();
+      await db.transaction().execute(async (trx) => {
+        await trx.deleteFrom('sessions').where('parent_id', '=', sessionId).execute();
+        await trx.deleteFrom('sessions').where('id', '=', sessionId).execute();
+        await changes.record(trx, now(), { kind: 'session', subject: sessionId });
+      });
+      forget(sessionId);
     },
 
     async revokeUser(userId) {
-      await db
-        .deleteFrom('sessions')
-        .where('user_id', '=', userId)
-        .where('host', 'is not', null)
-        .execute();
-      await db.deleteFrom('sessions').where('user_id', '=', userId).execute();
-      cache.drop((session) => session.principal.userId === userId);
-      changed();
+      await db.transaction().execute(async (trx) => {
+        await trx
+          .deleteFrom('sessions')
+          .where('user_id', '=', userId)
+          .where('host', 'is not', null)
+          .execute();
+        await trx.deleteFrom('sessions').where('user_id', '=', userId).execute();
+        await changes.record(trx, now(), { kind: 'sessions-of-user', subject: userId });
+      });
+      forgetUser(userId);
     },
   };
 }

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { parsePublicKey, PublicKeyError, type PublicKey } from '@burrow/ssh';
 import type { Kysely } from 'kysely';
+import type { ChangeFeed } from '../changes/feed.ts';
+import type { Tables } from '../db/tables.ts';
 import { RelayError } from '../errors.ts';
 import type { Expiries } from './expiries.ts';
 import { AUTH_LIMITS } from './limits.ts';
@@ -57,10 +59,11 @@ export interface SshKeys {
 const FINGERPRINT = /^SHA256:[A-Za-z0-9+/]{43}$/;
 
 export function createSshKeys(
-  db: Kysely<AuthTables>,
+  db: Kysely<Tables>,
   now: () => number,
   expiries: Expiries,
   changed: () => void,
+  changes: ChangeFeed,
 ): SshKeys {
   const cache = new VerifiedCache<KnownKey>({
     capacity: AUTH_LIMITS.cacheEntries,
@@ -80,6 +83,15 @@ export function createSshKeys(
     if (expiresAt > now()) expiries.add(row.key_id, expiresAt);
     return { keyId: row.key_id, principal: principalOf(row), expiresAt };
   }
+
+  function forget(id: string): void {
+    cache.drop((entry) => entry.keyId === id);
+    changed();
+  }
+
+  changes.subscribe(({ kind, subject }) => {
+    if (kind === 'ssh-key') forget(subject);
+  });
 
   const good = (found: KnownKey | undefined): KnownKey | undefined =>
     found !== undefined && found.expiresAt > now() ? found : undefined;
@@ -151,15 +163,18 @@ export function createSshKeys(
     },
 
     async remove(id, userId) {
-      const row = await db
-        .deleteFrom('ssh_keys')
-        .where('id', '=', id)
-        .where('user_id', '=', userId)
-        .returningAll()
-        .executeTakeFirst();
+      const row = await db.transaction().execute(async (trx) => {
+        const gone = await trx
+          .deleteFrom('ssh_keys')
+          .where('id', '=', id)
+          .where('user_id', '=', userId)
+          .returningAll()
+          .executeTakeFirst();
+        if (gone) await changes.record(trx, now(), { kind: 'ssh-key', subject: id });
+        return gone;
+      });
       if (row === undefined) return undefined;
-      cache.drop((entry) => entry.keyId === id);
-      changed();
+      forget(id);
       return viewOf(row);
     },
 

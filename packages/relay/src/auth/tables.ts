@@ -65,6 +65,14 @@ export interface SshApprovalRow {
   readonly user_id: string | null;
 }
 
+/** Migration `0009-attempts`. */
+export interface FailedAttemptsRow {
+  /** An address, or the /64 of one. */
+  readonly address: string;
+  /** When nothing counts against it any more. */
+  readonly forgiven_at: number;
+}
+
 export interface AuthTables {
   readonly users: UserRow;
   readonly access_tokens: AccessTokenRow;
@@ -72,4 +80,5 @@ export interface AuthTables {
   readonly sign_in_codes: SignInCodeRow;
   readonly ssh_keys: SshKeyRow;
   readonly ssh_approvals: SshApprovalRow;
+  readonly failed_attempts: FailedAttemptsRow;
 }

@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Kysely } from 'kysely';
+import type { ChangeFeed } from '../changes/feed.ts';
+import type { Change } from '../changes/record.ts';
+import type { Tables } from '../db/tables.ts';
 import type { Expiries } from './expiries.ts';
 import { AUTH_LIMITS } from './limits.ts';
 import type { Principal } from './principal.ts';
@@ -43,10 +46,11 @@ interface Verified {
 }
 
 export function createAccessTokens(
-  db: Kysely<AuthTables>,
+  db: Kysely<Tables>,
   now: () => number,
   expiries: Expiries,
   changed: () => void,
+  changes: ChangeFeed,
 ): AccessTokens {
   const cache = new VerifiedCache<Verified>({
     capacity: AUTH_LIMITS.cacheEntries,
@@ -76,6 +80,10 @@ export function createAccessTokens(
 
   const good = (found: Verified | undefined): Principal | undefined =>
     found !== undefined && found.expiresAt > now() ? found.principal : undefined;
+
+  changes.subscribe(({ kind, subject }) => {
+    if (kind === 'token') forget(new Set([subject]));
+  });
 
   function forget(ids: ReadonlySet<string>): void {
     cache.drop((entry) => ids.has(entry.id));
@@ -107,12 +115,16 @@ export function createAccessTokens(
     create,
 
     async replaceByName(userId, name, options) {
-      const gone = await db
-        .deleteFrom('access_tokens')
-        .where('user_id', '=', userId)
-        .where('name', '=', name)
-        .returning('id')
-        .execute();
+      const gone = await db.transaction().execute(async (trx) => {
+        const rows = await trx
+          .deleteFrom('access_tokens')
+          .where('user_id', '=', userId)
+          .where('name', '=', name)
+          .returning('id')
+          .execute();
+        await changes.record(trx, now(), ...rows.map(({ id }) => revoked(id)));
+        return rows;
+      });
       forget(new Set(gone.map((row) => row.id)));
       return create(userId, name, options);
     },
@@ -133,11 +145,15 @@ export function createAccessTokens(
     },
 
     async revoke(id, userId) {
-      let query = db.deleteFrom('access_tokens').where('id', '=', id);
-      if (userId !== undefined) query = query.where('user_id', '=', userId);
-      const gone = await query.returning('id').execute();
-      if (gone.length > 0) forget(new Set([id]));
-      return gone.length > 0;
+      const gone = await db.transaction().execute(async (trx) => {
+        let query = trx.deleteFrom('access_tokens').where('id', '=', id);
+        if (userId !== undefined) query = query.where('user_id', '=', userId);
+        const rows = await query.returning('id').execute();
+        if (rows.length > 0) await changes.record(trx, now(), revoked(id));
+        return rows.length > 0;
+      });
+      if (gone) forget(new Set([id]));
+      return gone;
     },
 
     verify(token) {
@@ -147,4 +163,8 @@ export function createAccessTokens(
       return found instanceof Promise ? found.then(good) : good(found);
     },
   };
+}
+
+function revoked(id: string): Change {
+  return { kind: 'token', subject: id };
 }

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import type { Audit } from '../audit/audit.ts';
+import type { ChangeFeed } from '../changes/feed.ts';
 import type { Tables } from '../db/tables.ts';
 import type { Driver } from '../drivers/driver.ts';
 import type { Presence } from '../routing/router.ts';
@@ -42,6 +43,8 @@ export interface ControlContext {
   readonly config: ControlConfig;
   readonly leaseMs: number;
   readonly drivers: ReadonlyMap<string, Driver>;
+  /** Tells other relays what they must forget. */
+  readonly changes: ChangeFeed;
   readonly cache: WorkspaceCache;
   readonly activity: AgentActivity;
   readonly sshMemory: SshMemory;

@@ -2,6 +2,7 @@ import type { Workspace } from '@burrow/api';
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import type { Audit } from '../audit/audit.ts';
 import type { Principal } from '../auth/principal.ts';
+import { ChangeFeed, POLL_EVERY_MS } from '../changes/feed.ts';
 import type { Database } from '../db/database.ts';
 import type { Driver } from '../drivers/driver.ts';
 import type { Presence } from '../routing/router.ts';
@@ -15,7 +16,7 @@ import { beat, BEAT_EVERY_MS } from './lease.ts';
 import { LocalWorkloads } from './local-workloads.ts';
 import { PURGE_EVERY_MS, purge } from './purge.ts';
 import type { Authenticate } from './require-principal.ts';
-import { POLL_EVERY_MS, Revocations } from './revocations.ts';
+import { Revocations } from './revocations.ts';
 import type { Credentials } from './routes.ts';
 import { SshMemory } from './ssh/facts.ts';
 import type { UserCa } from './ssh/user-ca.ts';
@@ -29,6 +30,10 @@ const DAY_MS = 86_400_000;
 
 export interface ControlOptions {
   readonly database: Pick<Database, 'kysely'>;
+  /** Shared with the other rooms; polled from here. */
+  readonly changes?: ChangeFeed;
+  /** No other relay is on this database (default). */
+  readonly alone?: boolean;
   readonly clock?: Clock;
   readonly drivers: readonly Driver[];
   readonly config: ControlConfig;
@@ -73,12 +78,16 @@ export async function createControl(options: ControlOptions): Promise<Control> {
   const activity: AgentActivity = new AgentActivity(db, (agentId) => cache.seen(agentId));
   const cache = new WorkspaceCache(db, clock, (agentId) => activity.peek(agentId));
   const sshMemory = new SshMemory(db, logger, options.audit);
-  const revocations = new Revocations(db, clock, (error) =>
-    logger.error({ err: error }, 'a listener of revocations failed'),
-  );
+  const broken = (error: unknown): void =>
+    logger.error({ err: error }, 'a listener of revocations failed');
+  const changes = options.changes ?? new ChangeFeed(db, broken);
+  const revocations = new Revocations(changes, clock, broken);
   revocations.subscribe((agentId) => cache.dropAgent(agentId));
+  changes.subscribe(({ kind, subject }) => {
+    if (kind === 'workspace') cache.drop(subject);
+  });
   const workloads = new LocalWorkloads(
-    { db, clock, leaseMs, revocations, config, cache, logger },
+    { db, clock, leaseMs, revocations, changes, config, cache, logger },
     drivers.get('local'),
   );
   const context: ControlContext = {
@@ -87,6 +96,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     config,
     leaseMs,
     drivers,
+    changes,
     cache,
     activity,
     sshMemory,
@@ -116,10 +126,16 @@ export async function createControl(options: ControlOptions): Promise<Control> {
   };
   const tickers = [
     ticker(BEAT_EVERY_MS, 'the heartbeat', heartbeat),
-    ticker(POLL_EVERY_MS, 'looking for revocations', () => revocations.poll()),
+    ticker(POLL_EVERY_MS, 'looking for revocations', async () => {
+      revocations.repeat();
+      await changes.poll();
+    }),
     ticker(FLUSH_EVERY_MS, 'recording agents', () => activity.flush()),
     ticker(FLUSH_EVERY_MS, 'recording SSH host keys', () => sshMemory.flush()),
-    ticker(PURGE_EVERY_MS, 'clearing old rows', () => purge(db, clock)),
+    ticker(PURGE_EVERY_MS, 'clearing old rows', async () => {
+      await purge(db, clock);
+      await changes.purge(clock.now());
+    }),
   ];
 
   let stopping: Promise<void> | undefined;
@@ -143,13 +159,15 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     async start() {
       await heartbeat();
       await purge(db, clock);
-      await revocations.prime();
-      // Nobody is connected to a relay that just starts, whatever a crash left behind.
-      await db
-        .updateTable('tunnel_agents')
-        .set({ connected_since: null })
-        .where('connected_since', 'is not', null)
-        .execute();
+      await changes.prime();
+      if (options.alone ?? true) {
+        // Nobody is connected to a relay that just starts, whatever a crash left behind.
+        await db
+          .updateTable('tunnel_agents')
+          .set({ connected_since: null })
+          .where('connected_since', 'is not', null)
+          .execute();
+      }
       for (const each of tickers) each.start();
       await workloads.startAll();
     },

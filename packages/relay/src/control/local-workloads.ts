@@ -9,7 +9,7 @@ const START_WITHIN_MS = 15 * 60_000;
 
 type Needs = Pick<
   ControlContext,
-  'db' | 'clock' | 'leaseMs' | 'revocations' | 'config' | 'cache' | 'logger'
+  'db' | 'clock' | 'leaseMs' | 'revocations' | 'changes' | 'config' | 'cache' | 'logger'
 >;
 
 interface Starting {
@@ -57,7 +57,7 @@ export class LocalWorkloads {
       return;
     }
     for (const row of rows) {
-      await this.#setState(row.id, 'starting', null);
+      await this.#setState(row, 'starting', null);
       cache.drop(row.name);
       this.start(row);
     }
@@ -88,7 +88,7 @@ export class LocalWorkloads {
     workspace: { id: string; name: string; agentToken?: string },
     stop: AbortSignal,
   ): Promise<void> {
-    const { db, config, cache, logger } = this.#needs;
+    const { db, clock, changes, config, cache, logger } = this.#needs;
     const { id, name } = workspace;
     const bound = AbortSignal.timeout(START_WITHIN_MS);
     try {
@@ -110,11 +110,14 @@ export class LocalWorkloads {
         AbortSignal.any([stop, bound]),
       );
       if (started.editorPort !== undefined && started.editorPort !== Number(editorPort)) {
-        await db
-          .updateTable('workspaces')
-          .set({ editor_port: started.editorPort })
-          .where('id', '=', id)
-          .execute();
+        await db.transaction().execute(async (trx) => {
+          await trx
+            .updateTable('workspaces')
+            .set({ editor_port: started.editorPort })
+            .where('id', '=', id)
+            .execute();
+          await changes.record(trx, clock.now(), { kind: 'workspace', subject: name });
+        });
         cache.drop(name);
       }
     } catch (error) {
@@ -132,19 +135,27 @@ export class LocalWorkloads {
   async #failed(id: string, name: string, reason: string): Promise<void> {
     if (this.#stopped) return;
     try {
-      await this.#setState(id, 'failed', reason);
+      await this.#setState({ id, name }, 'failed', reason);
       this.#needs.cache.drop(name);
     } catch (error) {
       this.#needs.logger.error({ err: error, workspace: name }, 'a failure could not be recorded');
     }
   }
 
-  async #setState(id: string, state: 'starting' | 'failed', reason: string | null): Promise<void> {
-    await this.#needs.db
-      .updateTable('workspaces')
-      .set({ state, state_reason: reason })
-      .where('id', '=', id)
-      .where('terminated_at', 'is', null)
-      .execute();
+  async #setState(
+    { id, name }: { readonly id: string; readonly name: string },
+    state: 'starting' | 'failed',
+    reason: string | null,
+  ): Promise<void> {
+    const { db, clock, changes } = this.#needs;
+    await db.transaction().execute(async (trx) => {
+      await trx
+        .updateTable('workspaces')
+        .set({ state, state_reason: reason })
+        .where('id', '=', id)
+        .where('terminated_at', 'is', null)
+        .execute();
+      await changes.record(trx, clock.now(), { kind: 'workspace', subject: name });
+    });
   }
 }

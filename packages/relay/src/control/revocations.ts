@@ -1,14 +1,15 @@
 import type { Kysely, Selectable } from 'kysely';
+import type { ChangeFeed } from '../changes/feed.ts';
 import type { Tables } from '../db/tables.ts';
 import type { Clock } from './clock.ts';
 import type { RevokedAgentTokensTable } from './tables.ts';
 
-export type Revocation = Selectable<RevokedAgentTokensTable>;
+/** An agent that must be cut off, and why. */
+export interface Revocation {
+  readonly agent_id: string;
+  readonly reason: Selectable<RevokedAgentTokensTable>['reason'];
+}
 
-/** How often other relays' revocations are looked for, ms. */
-export const POLL_EVERY_MS = 500;
-/** How far back each poll looks, ms: bridges clocks that differ between relays. */
-const LOOK_BACK_MS = 60_000;
 /** A terminated agent is announced again this long, ms, for a link that was just being accepted. */
 const REPEAT_MS = 3_000;
 
@@ -19,19 +20,26 @@ const SENTENCES: Readonly<Record<Revocation['reason'], string>> = {
 
 export type RevocationListener = (agentId: string, reason: string) => void;
 
-/** Tells the rooms which agents must be cut off: at once here, by polling for what other relays did. */
+/** Tells the rooms which agents must be cut off: at once here, and what other relays did as the feed tells. */
 export class Revocations {
-  readonly #db: Kysely<Tables>;
+  readonly #changes: ChangeFeed;
   readonly #clock: Clock;
   readonly #listeners = new Set<RevocationListener>();
   readonly #onListenerError: (error: unknown) => void;
-  /** Hash of each token announced within the look-back, and when it was first. */
-  readonly #seen = new Map<string, number>();
+  /** Agents that were terminated a moment ago, and when. */
+  readonly #recent = new Map<string, number>();
 
-  constructor(db: Kysely<Tables>, clock: Clock, onListenerError: (error: unknown) => void) {
-    this.#db = db;
+  constructor(changes: ChangeFeed, clock: Clock, onListenerError: (error: unknown) => void) {
+    this.#changes = changes;
     this.#clock = clock;
     this.#onListenerError = onListenerError;
+    changes.subscribe(({ kind, subject, reason }) => {
+      if (kind !== 'agent') return;
+      this.announce({
+        agent_id: subject,
+        reason: reason === 'token-replaced' ? reason : 'workspace-terminated',
+      });
+    });
   }
 
   subscribe(listener: RevocationListener): () => void {
@@ -39,12 +47,19 @@ export class Revocations {
     return () => this.#listeners.delete(listener);
   }
 
+  /** For the other relays, in the transaction that revokes. */
+  record(db: Kysely<Tables>, { agent_id, reason }: Revocation): Promise<void> {
+    return this.#changes.record(db, this.#clock.now(), {
+      kind: 'agent',
+      subject: agent_id,
+      reason,
+    });
+  }
+
   /** Synchronous: call it right after the commit. */
-  announce(revocation: Pick<Revocation, 'token_hash' | 'agent_id' | 'reason'>): void {
-    if (!this.#seen.has(revocation.token_hash)) {
-      this.#seen.set(revocation.token_hash, this.#clock.now());
-    }
-    this.announceAgent(revocation.agent_id, SENTENCES[revocation.reason]);
+  announce({ agent_id, reason }: Revocation): void {
+    if (reason === 'workspace-terminated') this.#recent.set(agent_id, this.#clock.now());
+    this.announceAgent(agent_id, SENTENCES[reason]);
   }
 
   announceAgent(agentId: string, reason: string): void {
@@ -57,34 +72,12 @@ export class Revocations {
     }
   }
 
-  /** What happened before this relay started needs no announcement: it has no links yet. */
-  async prime(): Promise<void> {
-    for (const row of await this.#recent()) this.#seen.set(row.token_hash, -Infinity);
-  }
-
-  async poll(): Promise<void> {
-    const now = this.#clock.now();
-    const rows = await this.#recent();
-    for (const row of rows) {
-      const first = this.#seen.get(row.token_hash);
-      const repeat =
-        row.reason === 'workspace-terminated' && first !== undefined && now - first < REPEAT_MS;
-      if (first === undefined || repeat) this.announce(row);
+  /** Call a few times a second. */
+  repeat(): void {
+    for (const [agentId, at] of this.#recent) {
+      // Either way: clocks jump.
+      if (Math.abs(this.#clock.now() - at) >= REPEAT_MS) this.#recent.delete(agentId);
+      else this.announceAgent(agentId, SENTENCES['workspace-terminated']);
     }
-    // The rows are the bound: what they no longer hold is not asked about again.
-    if (this.#seen.size > rows.length) {
-      const recent = new Set(rows.map((row) => row.token_hash));
-      for (const [hash, first] of this.#seen) {
-        if (!recent.has(hash) && Math.abs(now - first) > LOOK_BACK_MS) this.#seen.delete(hash);
-      }
-    }
-  }
-
-  #recent(): Promise<Revocation[]> {
-    return this.#db
-      .selectFrom('revoked_agent_tokens')
-      .selectAll()
-      .where('revoked_at', '>', this.#clock.now() - LOOK_BACK_MS)
-      .execute();
   }
 }

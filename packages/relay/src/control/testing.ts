@@ -69,6 +69,7 @@ export async function testControl(options: TestControlOptions = {}): Promise<Tes
   const log = (fields: object, message: string): void => {
     logged.push(`${message} ${JSON.stringify(fields)} ${(fields as { err?: Error }).err ?? ''}`);
   };
+  const userCaKeys = { current: generateHostKey(), next: undefined };
   const control = await createControl({
     database,
     clock,
@@ -78,7 +79,7 @@ export async function testControl(options: TestControlOptions = {}): Promise<Tes
       people.find((each) => request.headers.authorization === `Bearer ${each.username}`),
     credentials: auth,
     audit: { record: (event) => audited.push(event) },
-    userCa: createUserCa(generateHostKey(), clock),
+    userCa: createUserCa(() => userCaKeys, clock),
     presence: (agentId) => presence.get(agentId),
     logger: { info: log, warn: log, error: log },
     ...options,

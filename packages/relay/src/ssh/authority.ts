@@ -84,6 +84,8 @@ export interface SshGatewayThread {
   listen(): Promise<number>;
   /** Access was taken away: end that connection, saying why. */
   cut(signIn: string, sentence: string): Promise<void>;
+  /** For new connections. */
+  setHostKeys(hostKeys: readonly string[]): Promise<void>;
   /** No new connections. */
   stopAccepting(): Promise<void>;
   /** Ends everything, saying why. */

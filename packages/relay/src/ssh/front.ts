@@ -2,11 +2,15 @@ import { createServer, type AddressInfo, type Server as TcpServer, type Socket }
 import type { Link } from '@burrow/tunnel';
 import {
   algorithmsFor,
+  announcedKeys,
+  announceHostKeys,
   disconnect,
   generateHostKey,
+  hostKeysProof,
   offerAlgorithms,
   onMessage,
   sendBanner,
+  sendMessage,
   SERVER_ALGORITHMS,
   tune,
 } from '@burrow/ssh';
@@ -16,6 +20,7 @@ import { pass } from './bridge.ts';
 import { serveHome } from './home.ts';
 import { SSH_LIMITS } from './limits.ts';
 import { SENTENCES } from './sentences.ts';
+import { ReplyOrder } from './reply-order.ts';
 import { handleSignIn } from './sign-in.ts';
 import { UnauthenticatedConnections } from './unauthenticated.ts';
 import { placeOf } from './user-name.ts';
@@ -53,14 +58,20 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
   const signedIn = new Map<string, (sentence: string) => void>();
   const leaving = new Map<Connection, (sentence: string) => void>();
 
-  const server = new ssh2.Server(
-    {
-      hostKeys: [...options.hostKeys],
-      algorithms: { ...SERVER_ALGORITHMS },
-      ident: options.software,
-    },
-    serve,
-  );
+  let { server, announced } = serverWith(options.hostKeys);
+  function serverWith(hostKeys: readonly string[]) {
+    return {
+      server: new ssh2.Server(
+        {
+          hostKeys: [...hostKeys],
+          algorithms: { ...SERVER_ALGORITHMS },
+          ident: options.software,
+        },
+        serve,
+      ),
+      announced: announcedKeys(hostKeys.map((privateKey) => ({ privateKey }))),
+    };
+  }
   const listener: TcpServer = createServer({
     noDelay: true,
     keepAlive: true,
@@ -94,6 +105,8 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
     const { release, silent } = meeting.get(socket) ?? { release: () => {}, silent: undefined };
     const gone = new AbortController();
     let workload: WorkloadConnection | undefined;
+    const ownKeys = announced;
+    const replies = new ReplyOrder((payload) => sendMessage(connection, payload));
     let bridged = false;
     let person: SignedIn | undefined;
     let deadline = setTimeout(expire, SSH_LIMITS.signInMs);
@@ -102,7 +115,13 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
     tune(connection);
     onMessage(connection, (payload) => {
       const type = payload[0] ?? 0;
+      const proof = hostKeysProof(connection, payload, ownKeys);
+      if (proof !== undefined) {
+        replies.own(proof);
+        return true;
+      }
       if (!bridged || workload === undefined || type < 80 || type >= 128) return false;
+      replies.asked(payload);
       return pass(payload, connection, workload.connection);
     });
 
@@ -136,6 +155,7 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
     connection.on('ready', () => {
       clearTimeout(deadline);
       release();
+      announceHostKeys(connection, ownKeys);
       bridged = workload !== undefined;
       if (workload === undefined && person !== undefined) {
         serveHome(connection, person, { authority, link: () => link });
@@ -178,7 +198,12 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
           throw error;
         });
         workload = made;
-        made.onMessage = (payload) => bridged && pass(payload, made.connection, connection);
+        made.onMessage = (payload) => {
+          if (!bridged) return false;
+          const passed = pass(payload, made.connection, connection);
+          replies.answered(payload);
+          return passed;
+        };
         void made.ended.then((error) =>
           error === undefined ? connection.end() : turnAway(SENTENCES.lost(to.workspace)),
         );
@@ -216,6 +241,9 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
         });
       }),
     cut: async (id, sentence) => signedIn.get(id)?.(sentence),
+    async setHostKeys(hostKeys) {
+      ({ server, announced } = serverWith(hostKeys));
+    },
     stopAccepting: async () => void listener.close(),
     async stop(sentence) {
       listener.close();

@@ -23,6 +23,8 @@ export interface SshGatewayOptions extends Omit<FrontOptions, 'keysUrl'> {
 export interface SshGateway {
   /** Rejects with RelayError when the port cannot be had. Resolves with the port. */
   start(): Promise<number>;
+  /** For connections from now on: the first of each kind is used, all are made known. Secret. */
+  setHostKeys(hostKeys: readonly string[]): void;
   /** People signed in now. */
   readonly signedIn: number;
   /** False while its thread is being started again. */
@@ -45,10 +47,15 @@ export function createSshGateway(options: SshGatewayOptions): SshGateway {
   let timer: NodeJS.Timeout | undefined;
   let restart: NodeJS.Timeout | undefined;
   let looking = false;
+  let { hostKeys } = front;
   let stopping: Promise<void> | undefined;
 
   async function run(port: number): Promise<number> {
-    const running = await startThread({ ...front, port, keysUrl: keysUrl() }, authority, admitLink);
+    const running = await startThread(
+      { ...front, hostKeys, port, keysUrl: keysUrl() },
+      authority,
+      admitLink,
+    );
     if (stopping !== undefined) {
       await running.terminate();
       return running.port;
@@ -120,6 +127,11 @@ export function createSshGateway(options: SshGatewayOptions): SshGateway {
           { cause: error },
         );
       }
+    },
+    setHostKeys(changed) {
+      hostKeys = changed;
+      // A thread that is just being started again has them by then.
+      void thread?.calls.setHostKeys(changed).catch(() => {});
     },
     get signedIn() {
       return signIns.size;

@@ -14,7 +14,11 @@ export function addSshRoutes(app: ApiApp, context: ControlContext): void {
         response: answer(200, userCaSchema),
       },
     },
-    () => ({ publicKey: context.userCa.publicLine, fingerprint: context.userCa.fingerprint }),
+    () => ({
+      publicKey: context.userCa.publicLine,
+      fingerprint: context.userCa.fingerprint,
+      publicKeys: [...context.userCa.publicLines],
+    }),
   );
   app.post(
     '/workspaces/:name/ssh-certificate',

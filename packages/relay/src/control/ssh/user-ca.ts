@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadOrCreateHostKey, parseHostKey, signUserCertificate, type HostKey } from '@burrow/ssh';
 import { RelayError } from '../../errors.ts';
+import type { KeySet } from '../../keys/cluster-keys.ts';
 import type { Clock } from '../clock.ts';
 
 /** Long enough for a connection to be made; an open session does not end with it. */
@@ -22,6 +23,8 @@ export interface UserCa {
   /** `ssh-ed25519 AAAA…`, for TrustedUserCAKeys. */
   readonly publicLine: string;
   readonly fingerprint: string;
+  /** All lines for that file: the key in use, and the next one while it is being replaced. */
+  readonly publicLines: readonly string[];
   /** For 5 minutes. `who`: for the log of sshd. Throws TypeError when key or principal do not fit. */
   certify(wanted: {
     publicKey: Buffer;
@@ -31,10 +34,19 @@ export interface UserCa {
   }): Certified;
 }
 
-export function createUserCa(key: HostKey, clock: Clock): UserCa {
+/** `keys` is asked at each use: they may be replaced while the relay runs. */
+export function createUserCa(keys: () => KeySet, clock: Clock): UserCa {
   return {
-    publicLine: key.publicLine,
-    fingerprint: key.fingerprint,
+    get publicLine() {
+      return keys().current.publicLine;
+    },
+    get fingerprint() {
+      return keys().current.fingerprint;
+    },
+    get publicLines() {
+      const { current, next } = keys();
+      return next === undefined ? [current.publicLine] : [current.publicLine, next.publicLine];
+    },
     certify({ publicKey, principal, who, workspace }) {
       const now = clock.now();
       // 63 bits: some tools read it as a signed number.
@@ -48,7 +60,7 @@ export function createUserCa(key: HostKey, clock: Clock): UserCa {
         validAfter: now - BACKDATE_MS,
         validBefore: expiresAt,
         serial,
-        ca: key,
+        ca: keys().current,
       });
       return { certificate, serial, expiresAt };
     },

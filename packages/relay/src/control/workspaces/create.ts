@@ -96,7 +96,7 @@ async function check(
 }
 
 async function insert(
-  { db, clock, config, leaseMs }: ControlContext,
+  { db, clock, config, leaseMs, changes }: ControlContext,
   principal: Principal,
   input: CreateWorkspace,
   name: string,
@@ -147,6 +147,8 @@ async function insert(
         created_at: now,
       })
       .execute();
+    // Somebody may have asked for it a moment ago: that it does not exist is remembered too.
+    await changes.record(trx, now, { kind: 'workspace', subject: name });
   });
   return id;
 }

@@ -27,6 +27,7 @@ export async function replaceAgentToken(context: Needs, workspaceId: string): Pr
       reason: 'token-replaced',
     } as const;
     await trx.insertInto('revoked_agent_tokens').values(revoked).execute();
+    await revocations.record(trx, revoked);
     await trx
       .updateTable('tunnel_agents')
       .set({

@@ -11,7 +11,7 @@ export async function terminateWorkspace(
   actor: Actor,
   name: string,
 ): Promise<void> {
-  const { db, clock, cache, revocations, workloads, audit } = context;
+  const { db, clock, cache, changes, revocations, workloads, audit } = context;
   const { id } = await findWorkspace(db, actor, name);
   const revocation = await db.transaction().execute(async (trx) => {
     const ended = await trx
@@ -35,6 +35,8 @@ export async function terminateWorkspace(
     } as const;
     await trx.insertInto('revoked_agent_tokens').values(revoked).execute();
     await trx.deleteFrom('tunnel_agents').where('id', '=', agent.id).execute();
+    await revocations.record(trx, revoked);
+    await changes.record(trx, clock.now(), { kind: 'workspace', subject: name });
     await trx.deleteFrom('workspace_ports').where('workspace_id', '=', id).execute();
     return revoked;
   });

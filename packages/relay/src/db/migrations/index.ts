@@ -5,6 +5,9 @@ import { sshKeys } from './0003-ssh-keys.ts';
 import { audit } from './0004-audit.ts';
 import { approvals } from './0005-approvals.ts';
 import { workspaceSsh } from './0006-workspace-ssh.ts';
+import { clusterKeys } from './0007-cluster-keys.ts';
+import { changes } from './0008-changes.ts';
+import { attempts } from './0009-attempts.ts';
 
 /** Every migration, oldest first. A static list: nothing is read from disk at run time. */
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -14,4 +17,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0004-audit': audit,
   '0005-approvals': approvals,
   '0006-workspace-ssh': workspaceSsh,
+  '0007-cluster-keys': clusterKeys,
+  '0008-changes': changes,
+  '0009-attempts': attempts,
 };

@@ -9,12 +9,15 @@ export async function resetPort(
   name: string,
   port: number,
 ): Promise<void> {
-  const { db, cache } = context;
+  const { db, clock, cache, changes } = context;
   const { id } = await findWorkspace(db, principal, name);
-  await db
-    .deleteFrom('workspace_ports')
-    .where('workspace_id', '=', id)
-    .where('port', '=', port)
-    .execute();
+  await db.transaction().execute(async (trx) => {
+    await trx
+      .deleteFrom('workspace_ports')
+      .where('workspace_id', '=', id)
+      .where('port', '=', port)
+      .execute();
+    await changes.record(trx, clock.now(), { kind: 'workspace', subject: name });
+  });
   cache.drop(name);
 }

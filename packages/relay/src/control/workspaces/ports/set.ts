@@ -13,7 +13,7 @@ export async function setPort(
   port: number,
   settings: PortSettings,
 ): Promise<Port> {
-  const { db, cache } = context;
+  const { db, clock, cache, changes } = context;
   const { id } = await findWorkspace(db, principal, name);
   await db.transaction().execute(async (trx) => {
     const others = await trx
@@ -39,6 +39,7 @@ export async function setPort(
       .values({ workspace_id: id, port, ...values })
       .onConflict((conflict) => conflict.columns(['workspace_id', 'port']).doUpdateSet(values))
       .execute();
+    await changes.record(trx, clock.now(), { kind: 'workspace', subject: name });
   });
   cache.drop(name);
   return viewPort(context, name, port, settings);
