@@ -38,6 +38,8 @@ export function composeSsh(deps: RelaySshDeps): RelaySsh {
   const gateway = createSshGateway({
     host: config.ssh.host ?? config.listen.host,
     port: config.ssh.port,
+    proxyProtocol: config.listen.proxyProtocol,
+    trustedProxies: config.listen.trustedProxies,
     hostKeys: keys.sshHost.map((key) => key.privateKey),
     // Some abilities of OpenSSH's client (the end of output that nobody reads) are for its own kind only.
     software: `OpenSSH_burrow_${VERSION}`,

@@ -33,7 +33,7 @@ export function approvalRoutes(deps: ApprovalRoutesDeps): FastifyPluginAsync {
     reply: FastifyReply,
     look: () => Promise<T | undefined>,
   ): Promise<{ readonly found: T | undefined } | undefined> {
-    const wait = auth.attempts.take(request.ip);
+    const wait = await auth.attempts.take(request.ip);
     if (wait > 0) {
       reply.header('retry-after', String(wait));
       sendPage(
@@ -44,7 +44,8 @@ export function approvalRoutes(deps: ApprovalRoutesDeps): FastifyPluginAsync {
       return undefined;
     }
     const found = await look();
-    if (found !== undefined) auth.attempts.giveBack(request.ip);
+    if (found === undefined) await auth.attempts.failed(request.ip);
+    else auth.attempts.giveBack(request.ip);
     return { found };
   }
 

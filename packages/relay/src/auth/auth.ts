@@ -5,6 +5,7 @@ import { createApprovals, type Approvals } from './approvals.ts';
 import { AttemptLimit } from './attempts.ts';
 import { Expiries } from './expiries.ts';
 import { AUTH_LIMITS } from './limits.ts';
+import { sharedAttempts, type Attempts } from './shared-attempts.ts';
 import { createSessions, type Sessions } from './sessions.ts';
 import { createSignInCodes, type HandOver, type SignInLinks } from './sign-in-codes.ts';
 import { createSshKeys, type SshKeys } from './ssh-keys.ts';
@@ -30,7 +31,7 @@ export interface Auth {
   readonly sessions: Sessions;
   readonly signInLinks: SignInLinks;
   readonly handOver: HandOver;
-  readonly attempts: AttemptLimit;
+  readonly attempts: Attempts;
   /**
    * Grows whenever something that was valid no longer is: taken away by this relay, by another one (as
    * soon as `changes` tells of it), or a token or key that this relay has seen used reached its end.
@@ -56,10 +57,18 @@ export function createAuth(options: AuthOptions): Auth {
   const codes = createSignInCodes(db, now);
   const approvals = createApprovals(db, now);
 
+  const limit = { attempts: AUTH_LIMITS.attempts, refillMs: AUTH_LIMITS.attemptRefillMs, now };
+  const attempts = sharedAttempts({
+    db,
+    own: new AttemptLimit({ ...limit, addresses: AUTH_LIMITS.attemptAddresses }),
+    ...limit,
+  });
+
   async function sweep(): Promise<void> {
     sweptAt = now();
     await db.deleteFrom('sign_in_codes').where('expires_at', '<=', sweptAt).execute();
     await db.deleteFrom('ssh_approvals').where('expires_at', '<=', sweptAt).execute();
+    await attempts.sweep();
     await db
       .deleteFrom('sessions')
       .where('expires_at', '<=', sweptAt)
@@ -98,12 +107,13 @@ export function createAuth(options: AuthOptions): Auth {
       },
       redeem: (code) => codes.handOver.redeem(code),
     },
-    attempts: new AttemptLimit({
-      attempts: AUTH_LIMITS.attempts,
-      refillMs: AUTH_LIMITS.attemptRefillMs,
-      addresses: AUTH_LIMITS.attemptAddresses,
-      now,
-    }),
+    attempts: {
+      ...attempts,
+      async failed(address) {
+        await attempts.failed(address);
+        await sweepNowAndThen().catch(() => {});
+      },
+    },
     get version() {
       if (expiries.passed(now())) changed();
       return version;

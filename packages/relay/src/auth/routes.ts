@@ -72,10 +72,11 @@ export function authRoutes(deps: AuthRoutesDeps): FastifyPluginAsync {
 
   async function useLink(request: FastifyRequest, reply: FastifyReply, code: string) {
     const current = await controlSession(auth, request);
-    const wait = auth.attempts.take(request.ip);
+    const wait = await auth.attempts.take(request.ip);
     if (wait > 0) return tooMany(request, reply, wait);
     const link = isSecret(code) ? await auth.signInLinks.consume(code) : undefined;
     if (link === undefined) {
+      await auth.attempts.failed(request.ip);
       // Somebody opened their bookmark or the printed link again.
       if (current !== undefined) return sendRedirect(reply, '/');
       return showSignIn(
@@ -136,11 +137,12 @@ export function authRoutes(deps: AuthRoutesDeps): FastifyPluginAsync {
           'This form was not sent by the relay’s own sign-in page. Please sign in here.',
         );
       }
-      const wait = auth.attempts.take(request.ip);
+      const wait = await auth.attempts.take(request.ip);
       if (wait > 0) return tooMany(request, reply, wait, returnTo);
       const provider = providers.find((each) => each.id === form.get('provider'));
       const principal = await provider?.signIn(form.get('secret') ?? '');
       if (principal === undefined) {
+        await auth.attempts.failed(request.ip);
         return showSignIn(
           request,
           reply,

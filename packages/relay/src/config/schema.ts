@@ -46,7 +46,7 @@ const listen = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      'Every connection from a trusted proxy begins with a PROXY protocol header (version 1 or 2).',
+      'Every connection from a trusted proxy begins with a PROXY protocol header (version 1 or 2), on this port and on the SSH gateway’s.',
     ),
   trustedProxies: z
     .array(addressRange)
@@ -132,14 +132,14 @@ const ssh = z.strictObject({
     .array(z.string().min(1))
     .default([])
     .describe(
-      'Private host keys in OpenSSH’s form. Default: `ssh_host_ed25519_key` in the data folder, made at the first start. Every relay of a cluster needs the same.',
+      'Private host keys in OpenSSH’s form. Default: `ssh_host_ed25519_key` in the data folder, made at the first start; with `cluster.secret` one in the database, for all relays.',
     ),
   userCaKeyFile: z
     .string()
     .min(1)
     .optional()
     .describe(
-      'Private ed25519 key, in OpenSSH’s form, of the authority that certifies people for a real sshd beside a workload. Default: `ssh_user_ca_ed25519_key` in the data folder, made at the first start. Every relay of a cluster needs the same.',
+      'Private ed25519 key, in OpenSSH’s form, of the authority that certifies people for a real sshd beside a workload. Default: `ssh_user_ca_ed25519_key` in the data folder, made at the first start; with `cluster.secret` one in the database, for all relays.',
     ),
 });
 
@@ -150,6 +150,11 @@ const gateway = z.strictObject({
   maxWaiting: count(0, 100_000)
     .default(2_000)
     .describe('Requests that may wait for agents at once, in all.'),
+  resumeMs: milliseconds(0, 600_000)
+    .default(60_000)
+    .describe(
+      'How long a connection whose way to the agent broke is kept for another way. Agents keep theirs for 60 s. 0: it ends at once.',
+    ),
 });
 
 const log = z.strictObject({

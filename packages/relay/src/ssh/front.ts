@@ -15,6 +15,8 @@ import {
   tune,
 } from '@burrow/ssh';
 import ssh2, { type Connection } from 'ssh2';
+import { addressSet, plainAddress } from '../config/address-range.ts';
+import { readProxyHeader } from '../listen/read-proxy-header.ts';
 import type { Origin, SignedIn, SshAuthority, SshGatewayThread } from './authority.ts';
 import { pass } from './bridge.ts';
 import { serveHome } from './home.ts';
@@ -32,8 +34,20 @@ export interface FrontOptions {
   /** Private keys in OpenSSH's form. Secret. */
   readonly hostKeys: readonly string[];
   readonly software: string;
+  /** Connections from `trustedProxies` begin with a PROXY header. */
+  readonly proxyProtocol?: boolean;
+  /** Addresses and ranges. */
+  readonly trustedProxies?: readonly string[];
   /** Where people add keys. */
   readonly keysUrl: string;
+}
+
+/** A connection that is not signed in yet. */
+interface Meeting {
+  /** The client's, also behind a proxy. */
+  readonly address: string;
+  readonly release: () => void;
+  readonly silent: NodeJS.Timeout;
 }
 
 export interface FrontDeps {
@@ -77,24 +91,37 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
     keepAlive: true,
     keepAliveInitialDelay: 15_000,
   });
+  const trusted = addressSet(options.trustedProxies ?? []);
   listener.on('connection', (socket: Socket) => {
-    const release =
-      sockets.size >= SSH_LIMITS.connections
-        ? undefined
-        : unauthenticated.admit(socket.remoteAddress ?? '');
-    if (release === undefined) return void socket.destroy();
+    if (sockets.size >= SSH_LIMITS.connections) return void socket.destroy();
     sockets.add(socket);
-    socket.once('close', () => {
-      sockets.delete(socket);
-      release();
-    });
     // Whoever says nothing is not heard by ssh2 either.
     const silent = setTimeout(() => socket.destroy(), SSH_LIMITS.handshakeMs);
-    socket.once('close', () => clearTimeout(silent));
-    meeting.set(socket, { release, silent });
-    server.injectSocket(socket);
+    socket.once('close', () => {
+      sockets.delete(socket);
+      clearTimeout(silent);
+    });
+    const peer = plainAddress(socket.remoteAddress ?? '');
+    if (options.proxyProtocol !== true || !trusted.has(peer)) return meet(socket, peer, silent);
+    const ignore = (): void => {};
+    socket.on('error', ignore);
+    readProxyHeader(socket, AbortSignal.timeout(SSH_LIMITS.handshakeMs)).then(
+      (address) => {
+        meet(socket, address ?? peer, silent);
+        socket.off('error', ignore);
+      },
+      () => socket.destroy(),
+    );
   });
-  const meeting = new WeakMap<object, { release: () => void; silent: NodeJS.Timeout }>();
+  const meeting = new WeakMap<object, Meeting>();
+
+  function meet(socket: Socket, address: string, silent: NodeJS.Timeout): void {
+    const release = unauthenticated.admit(address);
+    if (release === undefined) return void socket.destroy();
+    socket.once('close', release);
+    meeting.set(socket, { address, release, silent });
+    server.injectSocket(socket);
+  }
 
   function serve(
     connection: Connection,
@@ -102,11 +129,16 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
   ): void {
     const { software } = info.header.versions;
     const socket = (connection as unknown as { _sock: Socket })._sock;
-    const { release, silent } = meeting.get(socket) ?? { release: () => {}, silent: undefined };
+    const { address, release, silent } = meeting.get(socket) ?? {
+      address: info.ip,
+      release: () => {},
+      silent: undefined,
+    };
     const gone = new AbortController();
     let workload: WorkloadConnection | undefined;
     const ownKeys = announced;
     const replies = new ReplyOrder((payload) => sendMessage(connection, payload));
+    let ready = false;
     let bridged = false;
     let person: SignedIn | undefined;
     let deadline = setTimeout(expire, SSH_LIMITS.signInMs);
@@ -115,7 +147,7 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
     tune(connection);
     onMessage(connection, (payload) => {
       const type = payload[0] ?? 0;
-      const proof = hostKeysProof(connection, payload, ownKeys);
+      const proof = ready ? hostKeysProof(connection, payload, ownKeys) : undefined;
       if (proof !== undefined) {
         replies.own(proof);
         return true;
@@ -126,7 +158,7 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
     });
 
     const origin = (asked: string): Origin => ({
-      address: info.ip,
+      address,
       software: software.slice(0, 100),
       asked: asked.slice(0, 64),
     });
@@ -155,6 +187,7 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
     connection.on('ready', () => {
       clearTimeout(deadline);
       release();
+      ready = true;
       announceHostKeys(connection, ownKeys);
       bridged = workload !== undefined;
       if (workload === undefined && person !== undefined) {

@@ -13,8 +13,10 @@ function setUp(attemptsLeft: number) {
   const deps = {
     now: () => 0,
     attempts: {
-      take: () => (attempts.left === 0 ? 30 : ((attempts.left -= 1), 0)),
-      giveBack: () => (attempts.left += 1),
+      take: async () => (attempts.left === 0 ? 30 : ((attempts.left -= 1), 0)),
+      giveBack: () => void (attempts.left += 1),
+      failed: async () => {},
+      forgive: async () => void (attempts.left += 1),
     },
     approvals: {
       begin: async () => ({ approval: 'a', url: 'http://relay/', userCode: 'ABCD-EFGH' }),

@@ -1,4 +1,5 @@
 import { mayOpen } from '../auth/may-open.ts';
+import type { Attempts } from '../auth/shared-attempts.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { WorkspaceDirectory, WorkspaceRoute } from '../control/directory.ts';
 import type { Presence } from '../routing/router.ts';
@@ -17,11 +18,7 @@ export interface AuthorityDeps {
   readonly keyUsed: (fingerprint: string) => void;
   readonly tokenOwner: (token: string) => Promise<Principal | undefined>;
   readonly keysOf: (userId: string) => Promise<readonly string[]>;
-  readonly attempts: {
-    /** 0: go on; else seconds to wait. */
-    take(address: string): number;
-    giveBack(address: string): void;
-  };
+  readonly attempts: Pick<Attempts, 'take' | 'giveBack' | 'failed' | 'forgive'>;
   readonly approvals: {
     begin(origin: Origin): Promise<{ approval: string; url: string; userCode: string }>;
     /** Undefined: denied, or too late. */
@@ -87,11 +84,12 @@ export function relayAuthority(deps: AuthorityDeps, signIns: SignIns): SshAuthor
       // A signature cannot be guessed, and an agent offers many keys: only secrets count.
       const counts = proof.kind === 'token';
       if (counts) {
-        const wait = deps.attempts.take(origin.address);
+        const wait = await deps.attempts.take(origin.address);
         if (wait > 0) return { retryAfterMs: wait * 1000 };
       }
       const principal = await ownerOf(deps, approved, proof);
       if (principal === undefined) {
+        if (counts) await deps.attempts.failed(origin.address);
         deps.audit({
           action: 'ssh.sign-in-refused',
           outcome: 'refused',
@@ -101,8 +99,9 @@ export function relayAuthority(deps: AuthorityDeps, signIns: SignIns): SshAuthor
         });
         return undefined;
       }
-      // Asking for a link took one as well.
-      if (counts || proof.kind === 'approval') deps.attempts.giveBack(origin.address);
+      if (counts) deps.attempts.giveBack(origin.address);
+      // Asking for a link counted as a failure.
+      if (proof.kind === 'approval') await deps.attempts.forgive(origin.address);
       if (proof.kind === 'key') deps.keyUsed(proof.fingerprint);
       if (proof.kind === 'approval') approved.delete(proof.approval);
       const signIn = signIns.add(principal, proof, origin);
@@ -111,7 +110,8 @@ export function relayAuthority(deps: AuthorityDeps, signIns: SignIns): SshAuthor
     },
 
     async beginApproval(origin) {
-      if (deps.attempts.take(origin.address) > 0) return undefined;
+      if ((await deps.attempts.take(origin.address)) > 0) return undefined;
+      await deps.attempts.failed(origin.address);
       return deps.approvals.begin(origin);
     },
 

@@ -147,8 +147,10 @@ export async function startGateway(over: Partial<AuthorityDeps> = {}): Promise<T
     tokenOwner: async (token) => known.tokens.get(token),
     keysOf: async () => [...known.keys.keys()],
     attempts: {
-      take: () => (known.attemptsLeft-- > 0 ? 0 : 30),
+      take: async () => (known.attemptsLeft-- > 0 ? 0 : 30),
       giveBack: () => void known.attemptsLeft++,
+      failed: async () => {},
+      forgive: async () => void known.attemptsLeft++,
     },
     approvals: {
       begin: async () => ({
