@@ -1,3 +1,5 @@
+import { within } from './within.ts';
+
 /** Longest that one part may take to stop. ms */
 const STEP_WITHIN_MS = 15_000;
 
@@ -27,21 +29,14 @@ export class Teardown {
 
   async #run(): Promise<void> {
     for (const { what, stop } of this.#steps.toReversed()) {
-      let late: NodeJS.Timeout | undefined;
       try {
-        await Promise.race([
+        await within(
+          STEP_WITHIN_MS,
           stop(),
-          new Promise<never>((_, reject) => {
-            late = setTimeout(
-              () => reject(new Error(`did not stop within ${STEP_WITHIN_MS / 1000} s`)),
-              STEP_WITHIN_MS,
-            );
-          }),
-        ]);
+          () => new Error(`did not stop within ${STEP_WITHIN_MS / 1000} s`),
+        );
       } catch (error) {
         this.#failed(what, error);
-      } finally {
-        clearTimeout(late);
       }
     }
   }

@@ -1,6 +1,7 @@
 import { TunnelError } from '@burrow/tunnel';
 import type { AccessTokens } from '../auth/tokens.ts';
 import type { Principal } from '../auth/principal.ts';
+import { checkToken } from '../links/check-token.ts';
 
 /** Who is behind a personal access token. Rejects with TunnelError, in bounded time. */
 export async function personOf(
@@ -14,27 +15,8 @@ export async function personOf(
       'No personal access token came with this: send “Authorization: Bearer burrow_pat_…”.',
     );
   }
-  let late: NodeJS.Timeout | undefined;
-  try {
-    const person = await Promise.race([
-      tokens.verify(token),
-      new Promise<never>((_, reject) => {
-        late = setTimeout(
-          () =>
-            reject(
-              new TunnelError(
-                'unavailable',
-                'The relay took too long to check the token; try again shortly.',
-              ),
-            ),
-          withinMs,
-        );
-      }),
-    ]);
-    if (person !== undefined) return person;
-  } finally {
-    clearTimeout(late);
-  }
+  const person = await checkToken(withinMs, tokens.verify(token));
+  if (person !== undefined) return person;
   throw new TunnelError(
     'token-unknown',
     'The access token is malformed, unknown, expired or revoked. Make a new one and sign in again.',

@@ -10,6 +10,7 @@ import type { AgentDirectory, AuthenticatedAgent } from '../control/directory.ts
 import type { LinkRegistry } from '../routing/router.ts';
 import type { Admission, Incoming, Transport } from './admission.ts';
 import { AgentTable } from './agents.ts';
+import { checkToken } from './check-token.ts';
 
 export interface LinksOptions {
   readonly directory: AgentDirectory;
@@ -162,26 +163,7 @@ export function createLinks(options: LinksOptions): Links {
         'The agent sent no token: metadata `authorization: Bearer <token>` is required.',
       );
     }
-    let late: NodeJS.Timeout | undefined;
-    try {
-      return await Promise.race([
-        directory.authenticate(token),
-        new Promise<never>((_, reject) => {
-          late = setTimeout(
-            () =>
-              reject(
-                new TunnelError(
-                  'unavailable',
-                  'The relay took too long to check the token; try again shortly.',
-                ),
-              ),
-            limits.authenticateWithinMs,
-          );
-        }),
-      ]);
-    } finally {
-      clearTimeout(late);
-    }
+    return checkToken(limits.authenticateWithinMs, directory.authenticate(token));
   }
 
   async function accept(
