@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { TunnelError } from '@burrow/tunnel';
+import { ChannelKeeper, TunnelError } from '@burrow/tunnel';
 import type { AgentConfig } from './config/config.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 import { systemClock, type Clock } from './links/clock.ts';
@@ -45,6 +45,12 @@ export function startAgent(config: AgentConfig, parts: AgentParts): Agent {
   const { proxy } = config;
   const instanceId = randomBytes(16).toString('hex');
 
+  const keeper = new ChannelKeeper({
+    onParked: ({ uid }, { message }) => log.info('channel-parked', { channel: uid, message }),
+    onResumed: ({ uid }, afterMs) =>
+      log.info('channel-resumed', { channel: uid, afterMs: Math.round(afterMs) }),
+  });
+
   let settle: (code: ExitCode) => void = () => {};
   const ended = new Promise<ExitCode>((resolve) => (settle = resolve));
   const drainAbort = new AbortController();
@@ -75,6 +81,7 @@ export function startAgent(config: AgentConfig, parts: AgentParts): Agent {
             label: config.label,
           },
           handler,
+          keeper,
           ...(config.ca === undefined ? {} : { ca: config.ca }),
           connect: (connectSignal) =>
             openRawSocket({ url: config.relayUrl, proxy, ca: config.ca, signal: connectSignal }),
@@ -92,7 +99,9 @@ export function startAgent(config: AgentConfig, parts: AgentParts): Agent {
   function finish(code: ExitCode): void {
     draining = true;
     ssh.stop();
-    pool.stop(new TunnelError('agent-gone', 'The agent was stopped'));
+    const stopped = new TunnelError('agent-gone', 'The agent was stopped');
+    pool.stop(stopped);
+    keeper.stop(stopped);
     drainAbort.abort(new Error('stopped'));
     settle(code);
   }

@@ -59,6 +59,8 @@ export interface Resumer {
    * end `channel.fail`. Called again when an attempt failed.
    */
   onDetached(channel: Resumable, reason: TunnelError): void;
+  /** Its link is asked to end, and still carries it: move the channel once another link is there. */
+  onDraining?(channel: Resumable): void;
   /** It goes on. */
   onAttached?(channel: Resumable): void;
   /** It is over, in order or (`why`) not: forget it. Exactly once. */

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { tuneCollector } from '@burrow/tunnel/node';
-import { TunnelError, type Link, type Target } from '@burrow/tunnel';
+import { TunnelError, type Channel, type Target } from '@burrow/tunnel';
 import { CliError, EXIT } from '../cli-error.ts';
 import { openLink, type TransportChoice } from '../relay/link.ts';
+import { SteadyLink } from '../relay/steady-link.ts';
 import { readSettings } from '../settings/settings.ts';
 import { fingerprintOfLine, isFingerprint, ownFingerprints } from './fingerprints.ts';
 import { workspaceOf } from './host-name.ts';
@@ -26,23 +27,21 @@ export async function sshProxy(
   tuneCollector();
   // Stopped by Ctrl-Z with the rest of a pipeline, the link would fall silent and be lost.
   process.on('SIGTSTP', () => {});
-  const link: Link = await openLink(
-    settings,
-    {
-      onChannel: (channel) =>
-        channel.reset('not-allowed', 'The client opens channels, not the relay.'),
-      // The channel hears of it too.
-      onClose: () => {},
-    },
-    transportChoice(),
-  );
+  const transport = transportChoice();
+  const handler = {
+    onChannel: (channel: Channel) =>
+      channel.reset('not-allowed', 'The client opens channels, not the relay.'),
+    // The channel hears of it too.
+    onClose: () => {},
+  };
+  const steady = await SteadyLink.open(() => openLink(settings, handler, transport));
   const end = await pipeChannel(
-    link,
+    steady.link,
     // The relay says on whose behalf: by the token.
-    { target, workload, principal: { userId: '', username: '' } },
+    { target, workload, principal: { userId: '', username: '' }, resumer: steady.resumer },
     standardStreams(),
   );
-  link.close(new TunnelError('cancelled', 'The client has finished.'));
+  steady.close(new TunnelError('cancelled', 'The client has finished.'));
   setTimeout(() => process.exit(), LEAVE_MS).unref();
   if (end.kind !== 'failed') return;
   const { error } = end;

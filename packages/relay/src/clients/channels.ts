@@ -1,5 +1,15 @@
-import { joinChannel, TunnelError, type Channel, type Joined, type Target } from '@burrow/tunnel';
-import type { ChannelErrorCode } from '@burrow/tunnel';
+import {
+  joinChannel,
+  resumeChannel,
+  TunnelError,
+  type Channel,
+  type ChannelErrorCode,
+  type IncomingResume,
+  type JoinEvents,
+  type Joined,
+  type Link,
+  type Target,
+} from '@burrow/tunnel';
 import type { Principal } from '../auth/principal.ts';
 import type { WorkspaceRoute } from '../control/directory.ts';
 import type { ClientAudit, ClientsLog } from './contracts.ts';
@@ -22,7 +32,11 @@ export interface ChannelsDeps {
   readonly limits: Pick<ClientLimits, 'channelsPerLink'>;
   readonly log: ClientsLog;
   readonly audit: ClientAudit | undefined;
+  /** Channels that broke may go on. */
+  readonly resumes: boolean;
 }
+
+type Person = Pick<Principal, 'userId' | 'username'>;
 
 interface OpenChannel {
   readonly route: WorkspaceRoute;
@@ -55,6 +69,26 @@ export class ClientChannels {
       await this.#serve(channel);
     } catch (error) {
       this.#refuse(channel, error);
+    }
+  }
+
+  /** A channel of this client lost its way, here or on a relay that is no more. Never rejects. */
+  async onResume(resume: IncomingResume): Promise<void> {
+    try {
+      await this.#goOn(resume);
+    } catch (error) {
+      if (resume.closed) return;
+      const refusal = asRefusal(error);
+      this.#deps.log.info(
+        {
+          channel: resume.uid,
+          workspace: resume.workload,
+          code: refusal.code,
+          reason: refusal.message,
+        },
+        'channel not resumed',
+      );
+      resume.refuse(channelCode(refusal), refusal.message);
     }
   }
 
@@ -114,22 +148,63 @@ export class ClientChannels {
     };
   }
 
+  async #goOn(resume: IncomingResume): Promise<void> {
+    const { reach, people } = this.#deps;
+    const { person } = this.#opener;
+    if (!this.#deps.resumes) {
+      throw new TunnelError('unknown-channel', 'This relay does not keep connections that broke.');
+    }
+    if (resume.workload === '') {
+      throw new TunnelError('protocol-error', 'The channel does not name a workspace.');
+    }
+    const { userId, username } = person ?? resume.principal;
+    const principal = { userId, username };
+    // What was allowed once may not be any more.
+    const route = await reach.workspace(resume.workload, person);
+    const link = await reach.link(route, this.#gone.signal, () => people.wait(userId));
+    if (resume.closed) return;
+    this.#watch(resume.uid, route, principal, undefined, (events) =>
+      resumeChannel(resume, link, { principal, workload: route.agentId }, events),
+    );
+    this.#deps.log.info(
+      { channel: resume.uid, workspace: route.name, user: username, link: link.id },
+      'channel goes on over another link',
+    );
+  }
+
   #join(
     channel: Channel,
-    link: Channel['link'],
+    link: Link,
     route: WorkspaceRoute,
-    to: { target: Target; principal: { userId: string; username: string } },
+    to: { target: Target; principal: Person },
   ): void {
-    const { log } = this.#deps;
     const metadata =
       this.#opener.remoteAddress === undefined
         ? channel.metadata
         : { 'client-address': this.#opener.remoteAddress };
+    const { agentId } = route;
+    this.#watch(channel.uid, route, to.principal, to.target, (events) =>
+      joinChannel(channel, link, { ...to, metadata, workload: agentId }, events),
+    );
+    const facts = { channel: channel.uid, workspace: route.name };
+    this.#deps.log.debug({ ...facts, link: link.id }, 'channel joined');
+    this.#note('ssh.session-opened', 'ok', facts, to.principal, to.target, 'end to end');
+  }
+
+  /** Keeps a channel among those that can be cut, until it ends. `target` undefined: it was resumed. */
+  #watch(
+    uid: string,
+    route: WorkspaceRoute,
+    principal: Person,
+    target: Target | undefined,
+    join: (events: JoinEvents) => Joined,
+  ): void {
+    const { log, reach } = this.#deps;
     const facts = {
-      channel: channel.uid,
+      channel: uid,
       workspace: route.name,
-      user: to.principal.username,
-      to: nameOf(to.target),
+      user: principal.username,
+      to: target === undefined ? 'as before' : nameOf(target),
     };
     const opened = performance.now();
     const over = (error: TunnelError | undefined, cut: boolean): void => {
@@ -141,12 +216,21 @@ export class ClientChannels {
         cut ? 'ssh.session-cut' : 'ssh.session-closed',
         error === undefined || cut ? 'ok' : 'failed',
         facts,
-        to.principal,
-        to.target,
+        principal,
+        target,
         cut ? (error?.message ?? '') : `after ${seconds} s${why}`,
       );
     };
-    const joined = joinChannel(channel, link, { ...to, metadata }, (error) => over(error, false));
+    const joined = join({
+      onEnd: (error) => over(error, false),
+      onDraining: () => {
+        // Its opener is told only once there is somewhere to go.
+        reach.another(route, this.#gone.signal).then(
+          () => joined.detach('The link drains, and another is there.'),
+          () => {},
+        );
+      },
+    });
     const open: OpenChannel = {
       route,
       joined,
@@ -158,8 +242,6 @@ export class ClientChannels {
       },
     };
     this.#open.add(open);
-    log.debug({ ...facts, link: link.id }, 'channel joined');
-    this.#note('ssh.session-opened', 'ok', facts, to.principal, to.target, 'end to end');
   }
 
   #refuse(channel: Channel, error: unknown): void {
@@ -167,9 +249,7 @@ export class ClientChannels {
     if (channel.closed) return;
     const { log } = this.#deps;
     const known = error instanceof TunnelError;
-    const refusal = known
-      ? error
-      : new TunnelError('internal', 'The relay cannot open this now; try again shortly.');
+    const refusal = asRefusal(error);
     const principal = this.#opener.person ?? channel.principal;
     const facts = {
       channel: channel.uid,
@@ -194,12 +274,12 @@ export class ClientChannels {
     action: 'ssh.session-opened' | 'ssh.session-closed' | 'ssh.session-cut',
     outcome: 'ok' | 'refused' | 'failed',
     facts: { channel: string; workspace: string },
-    principal: { userId: string; username: string },
-    target: Target,
+    principal: Person,
+    target: Target | undefined,
     detail: string,
   ): void {
     // The gateway writes down what its people do.
-    if (target.kind !== 'ssh' || this.#opener.person === undefined) return;
+    if (target?.kind !== 'ssh' || this.#opener.person === undefined) return;
     const { channel, workspace } = facts;
     this.#deps.audit?.record({
       ...{ action, outcome, workspace, channel, detail },
@@ -212,6 +292,13 @@ export class ClientChannels {
 
 function nameOf(target: Target): string {
   return target.kind === 'tcp' ? `port ${target.port}` : target.kind;
+}
+
+function asRefusal(error: unknown): TunnelError {
+  if (error instanceof TunnelError) return error;
+  return new TunnelError('internal', 'The relay cannot open this now; try again shortly.', {
+    cause: error,
+  });
 }
 
 function isGone(error: unknown): boolean {

@@ -105,7 +105,7 @@ export function createClients(options: ClientsOptions): Clients {
     const { transport, remoteAddress, token = '' } = incoming;
     const leave = people.enter(person.userId);
     const channels = new ClientChannels(
-      { reach, people, limits, log, audit },
+      { reach, people, limits, log, audit, resumes: settings.resumeMs > 0 },
       { person, remoteAddress },
     );
     /** What the handler learns: it is made before the link. */
@@ -162,6 +162,7 @@ export function createClients(options: ClientsOptions): Clients {
   function handler(channels: ClientChannels, onClose: (error: TunnelError) => void): LinkHandler {
     return {
       onChannel: (channel: Channel) => void channels.onChannel(channel),
+      onResume: (resume) => void channels.onResume(resume),
       onClose: (error) => {
         channels.end();
         onClose(error);
@@ -184,7 +185,10 @@ export function createClients(options: ClientsOptions): Clients {
 
   async function acceptInternal(port: MessagePort): Promise<void> {
     const opener: Opener = { person: undefined, remoteAddress: undefined };
-    const channels = new ClientChannels({ reach, people, limits, log, audit }, opener);
+    const channels = new ClientChannels(
+      { reach, people, limits, log, audit, resumes: settings.resumeMs > 0 },
+      opener,
+    );
     const known: { entry?: OpenLink; closed?: boolean } = {};
     const accepted = await acceptPort(port, {
       welcome,

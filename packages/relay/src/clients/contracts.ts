@@ -55,6 +55,8 @@ export interface ClientsSettings {
   /** The database's answer to one token. */
   readonly authenticateWithinMs: number;
   readonly waitForAgentMs: number;
+  /** How long channels that broke may be resumed, in ms; 0: not at all. */
+  readonly resumeMs: number;
   /** Takes links that others on the way can read. */
   readonly allowPlaintext: boolean;
 }

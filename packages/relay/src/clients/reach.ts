@@ -58,6 +58,12 @@ export class Reach {
     return [...new Set([...named, ...(await this.#deps.keysOf(person))])];
   }
 
+  /** Resolves once the agent has a link that does not drain. */
+  another(route: WorkspaceRoute, signal: AbortSignal): Promise<void> {
+    const within = AbortSignal.timeout(this.#deps.waitForAgentMs);
+    return this.#deps.router.waitFor(route.agentId, AbortSignal.any([signal, within]));
+  }
+
   /** `reserve` takes a waiting place and may throw; it is asked only when there is something to wait for. */
   async link(route: WorkspaceRoute, signal: AbortSignal, reserve: () => () => void): Promise<Link> {
     const { router, waitForAgentMs } = this.#deps;

@@ -84,6 +84,7 @@ export function clientsStand(
       maxPendingLinks: 10,
       authenticateWithinMs: 1_000,
       waitForAgentMs: 50,
+      resumeMs: 60_000,
       allowPlaintext: false,
       ...over.settings,
     },

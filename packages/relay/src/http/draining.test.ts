@@ -32,7 +32,7 @@ test('connections on a link that drains are not used again, and closed when idle
 });
 
 test('a connection that is in use when its link drains is closed after its answer', async () => {
-  let answer: () => void = () => {};
+  let answer: (() => void) | undefined;
   await using app = await upstream((socket) =>
     socket.on('data', () => {
       answer = () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
@@ -43,10 +43,9 @@ test('a connection that is in use when its link drains is closed after its answe
   await waitUntil(() => app.sockets.size === 1 && gate.router.opened[0]?.opened === true);
   gate.router.current.draining = true;
   await new Promise((resolve) => setImmediate(resolve));
-  await waitUntil(() => {
-    answer();
-    return client.text !== '';
-  });
+  await waitUntil(() => answer !== undefined);
+  answer?.();
+  await waitUntil(() => client.text.endsWith('ok'));
   assert.match(client.text, /ok$/);
   await waitUntil(() => gate.router.channels.size === 0);
   assert.equal(gate.gateway.idleUpstreams, 0);

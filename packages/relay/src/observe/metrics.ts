@@ -6,6 +6,8 @@ export interface MetricSources {
   links(): Iterable<Link>;
   agents(): number;
   waiting(): number;
+  /** Channels that lost their way and look for another. */
+  resuming(): number;
   connections(): number;
   databaseHealthy(): boolean;
   draining(): boolean;
@@ -21,6 +23,10 @@ export interface RelayMetrics {
   channelOpened(): void;
   /** An agent has connected a channel to its target. From `Open` to `Opened`. */
   channelConnected(seconds: number): void;
+  channelLost(): void;
+  /** From the loss until it goes on. */
+  channelResumed(seconds: number): void;
+  channelGivenUp(): void;
   connectionRefused(why: string): void;
   auditDropped(count: number): void;
   /** One request through the gateway. `outcome` is one of a fixed few. */
@@ -82,6 +88,9 @@ export function createMetrics(sources: MetricSources): RelayMetrics {
   );
   gauge('burrow_waiting_requests', 'Requests that wait for an agent to connect.', () =>
     sources.waiting(),
+  );
+  gauge('burrow_channels_resuming', 'Channels that lost their way and look for another.', () =>
+    sources.resuming(),
   );
   gauge('burrow_connections', 'Open client connections.', () => sources.connections());
   gauge('burrow_database_healthy', '1 when the database answers.', () =>
@@ -152,8 +161,26 @@ export function createMetrics(sources: MetricSources): RelayMetrics {
     registers,
   });
 
+  const channelsLost = counter(
+    'burrow_channels_lost_total',
+    'Channels of this relay’s gateways that lost their way to the agent.',
+  );
+  const channelsGivenUp = counter(
+    'burrow_channels_given_up_total',
+    'Of those: no other way was found in time.',
+  );
+  const resuming = new Histogram({
+    name: 'burrow_channel_resume_seconds',
+    help: 'From the loss of a channel’s way until it goes on over another.',
+    buckets: LATENCY_BUCKETS,
+    registers,
+  });
+
   return {
     registry,
+    channelLost: () => channelsLost.inc(),
+    channelGivenUp: () => channelsGivenUp.inc(),
+    channelResumed: (seconds) => resuming.observe(seconds),
     linkOpened: (transport) => linksOpened.inc({ transport }),
     linkClosed(link, code) {
       linksClosed.inc({ code });

@@ -35,6 +35,7 @@ function metricsOf(links: Link[]) {
     links: () => links,
     agents: () => 1,
     waiting: () => 0,
+    resuming: () => 0,
     connections: () => 3,
     databaseHealthy: () => true,
     sshSignedIn: () => 0,

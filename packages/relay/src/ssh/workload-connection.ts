@@ -1,4 +1,4 @@
-import type { Link } from '@burrow/tunnel';
+import { createResumer, type Link, type Resumer } from '@burrow/tunnel';
 import { channelToDuplex } from '@burrow/tunnel/node';
 import {
   certificateSignIn,
@@ -108,6 +108,18 @@ export function connectWorkload(options: WorkloadOptions): Promise<WorkloadConne
   });
 }
 
+const resumers = new WeakMap<Link, Resumer>();
+
+/** The link leads to the relay's own switch: whatever is lost is lost behind it, and is found again through it. */
+function resumerOver(link: Link): Resumer {
+  let resumer = resumers.get(link);
+  if (resumer === undefined) {
+    resumer = createResumer({ findLink: async () => link });
+    resumers.set(link, resumer);
+  }
+  return resumer;
+}
+
 /** A channel to the workload's SSH server, which admits the keys named here. */
 export function openSsh(
   link: Link,
@@ -120,6 +132,7 @@ export function openSsh(
       workload: workspace,
       target: { kind: 'ssh', authorizedKeys },
       principal: { userId: person.userId, username: person.username },
+      resumer: resumerOver(link),
     },
     { onData() {}, onEnd() {}, onClose() {} },
   );

@@ -323,6 +323,10 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
     this.#fail(error);
   }
 
+  onDraining(): void {
+    if (this.#opener) this.#refuge?.onDraining?.(this);
+  }
+
   onLinkLost(error: TunnelError): void {
     if (this.#state === 'over') return;
     if (outlivesItsLink(error)) this.onDetached(error);

@@ -19,6 +19,8 @@ export interface Endpoint extends Sender {
   onFin(offset: number): void;
   onReset(error: TunnelError): void;
   onResumed(position: Position): void;
+  /** The link is to end soon. */
+  onDraining(): void;
   /** This attachment has ended; the channel has not. */
   onDetached(error: TunnelError): void;
   /** The link is gone. */

@@ -13,12 +13,19 @@ import { TrafficMeter } from './traffic-meter.ts';
 /** Two legs of a channel that now belong to the switch. */
 export interface Joined {
   readonly closed: boolean;
+  /** Leaves the channel to its ends, whose opener resumes it: another way is there. Only when both can. */
+  detach(reason: string): void;
   /** Ends both legs at once, telling both peers why. Idempotent; `onEnd` is not called. */
   reset(code: ChannelErrorCode, reason: string): void;
 }
 
-/** Called once: without an error when both directions ended in order. */
-export type OnEnd = (error?: TunnelError) => void;
+/** How the owner of a switched channel hears of it. */
+export interface JoinEvents {
+  /** Called once: without an error when both directions ended in order. */
+  onEnd?(error?: TunnelError): void;
+  /** One of the two links is to end soon: once another way is there, `detach`. */
+  onDraining?(): void;
+}
 
 /** One side of a switched channel. `send` is what goes out on its own link, arrived on the other's. */
 export class Leg implements Endpoint, Joined {
@@ -33,7 +40,7 @@ export class Leg implements Endpoint, Joined {
   /** The limit this leg's peer was told. */
   #promised = INITIAL_WINDOW_BYTES;
   #done = false;
-  #onEnd: OnEnd | undefined;
+  #events: JoinEvents | undefined;
   /** Both ends wait for the acknowledgement of their Fins: this leg's peer has been given it. */
   #acknowledged = false;
 
@@ -43,10 +50,10 @@ export class Leg implements Endpoint, Joined {
     this.#meter = new TrafficMeter(traffic);
   }
 
-  join(other: Leg, sendLimit: number, onEnd: OnEnd | undefined): void {
+  join(other: Leg, sendLimit: number, events: JoinEvents | undefined): void {
     this.#other = other;
     this.#send = new SendWindow(sendLimit);
-    this.#onEnd = onEnd;
+    this.#events = events;
   }
 
   /** What goes out on this leg begins at `received`, and so does what comes in on the other. */
@@ -210,13 +217,25 @@ export class Leg implements Endpoint, Joined {
     other.#close();
     other.#host.sendDetached(other, reason);
     other.#host.forget(other);
-    if (!lingers) this.#onEnd?.(error);
+    if (!lingers) this.#events?.onEnd?.(error);
+  }
+
+  detach(reason: string): void {
+    const other = this.#other;
+    if (this.#done || !this.#host.resumes || !other.#host.resumes) return;
+    this.#host.sendDetached(this, reason);
+    this.#host.forget(this);
+    this.#detach(new TunnelError('draining', reason));
+  }
+
+  onDraining(): void {
+    this.#events?.onDraining?.();
   }
 
   /** All has been passed on, except the acknowledgements of it. */
   #linger(): void {
-    this.#onEnd?.();
-    this.#onEnd = this.#other.#onEnd = undefined;
+    this.#events?.onEnd?.();
+    this.#events = this.#other.#events = undefined;
   }
 
   #push(payload: Buffer): void {
@@ -237,7 +256,7 @@ export class Leg implements Endpoint, Joined {
     other.#close();
     other.#host.sendReset(other, channelCode(error), error.message);
     other.#host.forget(other);
-    this.#onEnd?.(error);
+    this.#events?.onEnd?.(error);
   }
 
   #finish(): void {
@@ -253,7 +272,7 @@ export class Leg implements Endpoint, Joined {
     other.#close();
     this.#host.forget(this);
     other.#host.forget(other);
-    this.#onEnd?.();
+    this.#events?.onEnd?.();
   }
 
   #close(): void {

@@ -208,6 +208,11 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
     if (this.#closed || this.#draining) return;
     this.#draining = true;
     this.#queue({ case: 'drain', value: { deadlineMs, reason } });
+    this.#tellDraining();
+  }
+
+  #tellDraining(): void {
+    for (const endpoint of [...this.#endpoints.values()]) endpoint.onDraining();
   }
 
   close(error: TunnelError): void {
@@ -539,7 +544,8 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
         );
       case 'drain':
         this.#draining = true;
-        return this.#handler?.onDrain?.(kind.value.deadlineMs, kind.value.reason);
+        this.#handler?.onDrain?.(kind.value.deadlineMs, kind.value.reason);
+        return this.#tellDraining();
       case 'hello':
       case 'welcome':
         throw new TunnelError('protocol-error', 'The peer greeted twice.');

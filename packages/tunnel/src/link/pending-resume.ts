@@ -103,6 +103,7 @@ export class PendingResume implements Endpoint, IncomingResume {
   }
 
   afterEmit(): void {}
+  onDraining(): void {}
   emitCredit(): void {}
 
   onReset(): void {

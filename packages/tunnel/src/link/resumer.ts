@@ -9,8 +9,12 @@ export interface ResumerOptions {
    * undefined or a rejection: none for now, ask again.
    */
   findLink(channel: Resumable, signal: AbortSignal): Promise<Link | undefined>;
+  /** What the channel's link is told as its workload; default: what its Open said. */
+  workloadOf?(channel: Resumable): string | undefined;
   /** How long a channel may be without a link, in ms. */
   readonly windowMs?: number;
+  /** The process lives at least as long as a channel looks for a link. */
+  readonly keepAlive?: boolean;
   readonly onLost?: (channel: Resumable, reason: TunnelError) => void;
   readonly onResumed?: (channel: Resumable, afterMs: number, tries: number) => void;
   readonly onGivenUp?: (channel: Resumable, error: TunnelError) => void;
@@ -26,6 +30,8 @@ export interface ChannelResumer extends Resumer {
 
 interface Search {
   readonly since: number;
+  /** False: the channel still has a link, and is to leave it. */
+  readonly lost: boolean;
   readonly abort: AbortController;
   readonly deadline: NodeJS.Timeout;
   tries: number;
@@ -42,7 +48,9 @@ export function createResumer(options: ResumerOptions): ChannelResumer {
   let stopped: TunnelError | undefined;
 
   function begin(channel: Resumable, reason: TunnelError): Search {
+    end(channel);
     const late = (): void => {
+      if (!channel.detached) return void end(channel);
       const error = new TunnelError(
         'agent-gone',
         `The connection to the agent was lost and did not come back within ${Math.round(windowMs / 1000)} s. ${reason.message}`,
@@ -53,12 +61,13 @@ export function createResumer(options: ResumerOptions): ChannelResumer {
     };
     const search: Search = {
       since: performance.now(),
+      lost: channel.detached,
       abort: new AbortController(),
-      deadline: setTimeout(late, windowMs).unref(),
+      deadline: setTimeout(late, windowMs),
       tries: 0,
     };
+    if (options.keepAlive !== true) search.deadline.unref();
     searches.set(channel, search);
-    options.onLost?.(channel, reason);
     return search;
   }
 
@@ -79,7 +88,7 @@ export function createResumer(options: ResumerOptions): ChannelResumer {
         if (search.tries++ > 0) await sleep(wait, undefined, { signal, ref: false });
         const link = await options.findLink(channel, signal);
         if (link === undefined || signal.aborted) continue;
-        link.resume(channel);
+        link.resume(channel, options.workloadOf?.(channel));
         return;
       } catch {
         // No link now, or it ended meanwhile: the deadline bounds all of it.
@@ -93,7 +102,16 @@ export function createResumer(options: ResumerOptions): ChannelResumer {
     },
     onDetached(channel, reason) {
       if (stopped !== undefined) return channel.fail(stopped);
-      void look(channel, searches.get(channel) ?? begin(channel, reason));
+      let search = searches.get(channel);
+      if (search?.lost !== true) {
+        search = begin(channel, reason);
+        options.onLost?.(channel, reason);
+      }
+      void look(channel, search);
+    },
+    onDraining(channel) {
+      if (stopped !== undefined || searches.has(channel)) return;
+      void look(channel, begin(channel, new TunnelError('draining', 'Its link drains.')));
     },
     onAttached(channel) {
       const search = end(channel);

@@ -38,7 +38,9 @@ async function relayed(joinLater = false) {
       onChannel: (channel) => {
         if (joinLater) waiting.push(channel);
         else {
-          joined.push(joinChannel(channel, agentSide.acceptor, {}, (error) => ends.push(error)));
+          joined.push(
+            joinChannel(channel, agentSide.acceptor, {}, { onEnd: (error) => ends.push(error) }),
+          );
         }
       },
       onClose: () => {},

@@ -3,11 +3,11 @@ import { INITIAL_WINDOW_BYTES } from '../limits.ts';
 import type { Channel, IncomingResume, Link, OpenOptions, Principal } from '../types.ts';
 import { targetToWire, trafficToWire } from '../wire/messages.ts';
 import { ChannelEnd } from './channel.ts';
-import { type Joined, Leg, type OnEnd } from './leg.ts';
+import { type JoinEvents, type Joined, Leg } from './leg.ts';
 import { LinkCore } from './link.ts';
 import { PendingResume } from './pending-resume.ts';
 
-export type { Joined, OnEnd } from './leg.ts';
+export type { JoinEvents, Joined } from './leg.ts';
 
 /**
  * Joins a channel that came in on one link with a new one on another. Payloads
@@ -17,15 +17,14 @@ export type { Joined, OnEnd } from './leg.ts';
  *
  * `incoming` must not have a handler yet. What `instead` names goes onward in
  * place of what the opener said: it may say anything. What the opener said of the
- * workload never goes onward: only `instead.workload` does. `onEnd` is called once,
- * without an error when both directions ended in order. Throws what `Link.open`
- * throws; `incoming` is then as it was.
+ * workload never goes onward: only `instead.workload` does.
+ * Throws what `Link.open` throws; `incoming` is then as it was.
  */
 export function joinChannel(
   incoming: Channel,
   to: Link,
   instead: Pick<Partial<OpenOptions>, 'target' | 'principal' | 'metadata' | 'workload'> = {},
-  onEnd?: OnEnd,
+  events?: JoinEvents,
 ): Joined {
   if (!(incoming instanceof ChannelEnd) || !(to instanceof LinkCore)) {
     throw new TunnelError('internal', 'Only channels and links of this package can be joined.');
@@ -34,8 +33,8 @@ export function joinChannel(
   const number = to.allocate();
   const near = new Leg(from, incoming.number, incoming.traffic);
   const far = new Leg(to, number, incoming.traffic);
-  near.join(far, incoming.sendLimit, onEnd);
-  far.join(near, INITIAL_WINDOW_BYTES, onEnd);
+  near.join(far, incoming.sendLimit, events);
+  far.join(near, INITIAL_WINDOW_BYTES, events);
   const early = incoming.takeEarly();
   const finished = incoming.finReceived;
   from.replace(near);
@@ -72,7 +71,7 @@ export function resumeChannel(
   incoming: IncomingResume,
   to: Link,
   instead: { readonly principal?: Principal; readonly workload?: string } = {},
-  onEnd?: OnEnd,
+  events?: JoinEvents,
 ): Joined {
   if (!(incoming instanceof PendingResume) || !(to instanceof LinkCore)) {
     throw new TunnelError('internal', 'Only channels and links of this package can be joined.');
@@ -85,8 +84,8 @@ export function resumeChannel(
   const number = to.allocate();
   const near = new Leg(incoming.link as LinkCore, incoming.number, 'auto');
   const far = new Leg(to, number, 'auto');
-  near.join(far, 0, onEnd);
-  far.join(near, 0, onEnd);
+  near.join(far, 0, events);
+  far.join(near, 0, events);
   near.startAt(asked);
   (incoming.link as LinkCore).replace(near);
   incoming.taken();

@@ -1,0 +1,79 @@
+import {
+  createResumer,
+  TunnelError,
+  type Channel,
+  type Resumable,
+  type ResumerOptions,
+} from '@burrow/tunnel';
+import type { LinkChooser, Router } from './router.ts';
+
+export interface ResumingOptions extends Pick<
+  ResumerOptions,
+  'onLost' | 'onResumed' | 'onGivenUp'
+> {
+  /** How long a channel may be without a link, in ms. 0: channels end with their link. */
+  readonly windowMs: number;
+}
+
+export interface ResumingRouter extends Router, LinkChooser {
+  /** Channels that look for a link. */
+  readonly resuming: number;
+  /** Fails those that wait. Idempotent. */
+  stop(): void;
+}
+
+/** The agent of each channel that a gateway of this relay opened. */
+type Agents = WeakMap<Resumable, string>;
+
+/**
+ * Lets the channels that this relay's gateways open outlive their links: one
+ * that has lost its own goes on over whatever link leads to its agent next,
+ * here or on another relay.
+ */
+export function resumingRouter(
+  inner: Router & LinkChooser,
+  options: ResumingOptions,
+): ResumingRouter {
+  const agents: Agents = new WeakMap();
+  /** One for all channels of an agent: places to wait in are for people's requests. */
+  const waits = new Map<string, Promise<void>>();
+
+  function wait(agentId: string): Promise<void> {
+    let waiting = waits.get(agentId);
+    if (waiting === undefined) {
+      waiting = inner
+        .waitFor(agentId, AbortSignal.timeout(options.windowMs))
+        .finally(() => waits.delete(agentId));
+      waits.set(agentId, waiting);
+    }
+    return waiting;
+  }
+
+  const resumer = createResumer({
+    ...options,
+    async findLink(channel, signal) {
+      const agentId = agents.get(channel);
+      if (agentId === undefined) return undefined;
+      const link = inner.choose(agentId, channel.traffic);
+      if (link !== undefined) return link;
+      await wait(agentId);
+      return signal.aborted ? undefined : inner.choose(agentId, channel.traffic);
+    },
+    workloadOf: (channel) => agents.get(channel),
+  });
+  return {
+    open(agentId, open, handler) {
+      if (options.windowMs === 0) return inner.open(agentId, open, handler);
+      const channel = inner.open(agentId, { ...open, resumer }, handler);
+      if (channel !== undefined) agents.set(channel as Channel & Resumable, agentId);
+      return channel;
+    },
+    choose: (agentId, traffic) => inner.choose(agentId, traffic),
+    waitFor: (agentId, signal) => inner.waitFor(agentId, signal),
+    presence: (agentId) => inner.presence(agentId),
+    get resuming() {
+      return resumer.waiting;
+    },
+    stop: () => resumer.stop(new TunnelError('draining', 'The relay shuts down.')),
+  };
+}
