@@ -4,6 +4,8 @@ import { LEAVES } from './config/leaves.ts';
 import { loadConfig, type LoadedConfig } from './config/load.ts';
 import { printJson, printYaml } from './config/print.ts';
 import { RelayError } from './errors.ts';
+import { KEY_PURPOSES, runKeysCommand, type KeysVerb } from './keys/command.ts';
+import type { KeyPurpose } from './keys/tables.ts';
 import { censor } from './observe/censor.ts';
 import { createRelay } from './relay.ts';
 import { VERSION } from './version.ts';
@@ -42,6 +44,7 @@ export async function main(
       const loaded = read(command.parent ?? command, env);
       process.stdout.write(options.json === true ? printJson(loaded) : printYaml(loaded));
     });
+  addKeys(program, env);
 
   try {
     await program.parseAsync(argv, { from: 'user' });
@@ -52,6 +55,36 @@ export async function main(
     return error instanceof RelayError && error.code === 'config-invalid'
       ? EXIT.badConfig
       : EXIT.failed;
+  }
+}
+
+function addKeys(program: Command, env: NodeJS.ProcessEnv): void {
+  const keys = program
+    .command('keys')
+    .description('The SSH keys that all relays of a cluster share: look at them, replace them.');
+  const act = async (
+    verb: KeysVerb,
+    purpose: KeyPurpose | undefined,
+    json: boolean,
+  ): Promise<void> => {
+    const { config } = read(program, env);
+    process.stdout.write(await runKeysCommand(config, verb, purpose, json));
+  };
+  keys
+    .command('list')
+    .description('Show the keys, in use and next.')
+    .option('--json', 'as JSON')
+    .action(({ json }: { json?: boolean }) => act('list', undefined, json === true));
+  for (const [verb, description] of [
+    ['rotate', 'Make the next key and let it be known beside the one in use.'],
+    ['activate', 'Use the next key from now on; the old one is deleted.'],
+    ['cancel', 'Delete the next key.'],
+  ] as const) {
+    keys
+      .command(verb)
+      .description(description)
+      .argument('<key>', KEY_PURPOSES.join(' or '))
+      .action((purpose: KeyPurpose) => act(verb, purpose, false));
   }
 }
 
