@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders, Http2Session, ServerHttp2Stream } from 'node:
 import { TunnelError, type HelloInfo, type Link, type LinkHandler } from '@burrow/tunnel';
 import { acceptGrpc, refuseGrpc } from '@burrow/tunnel/grpc';
 import type { PeersOptions, RefusalReason } from './contracts.ts';
-import { joinWithAgent } from './join.ts';
+import { joinWithAgent, resumeWithAgent } from './join.ts';
 import type { PeerLimits } from './limits.ts';
 import { peerToken } from './peer-token.ts';
 import { PeerRefused, relayStops } from './refused.ts';
@@ -140,8 +140,10 @@ export class Acceptor {
 
   #handler(peer: PeerIdentity, onClose: (error: TunnelError) => void): LinkHandler {
     const { choose, log, self } = this.#deps;
+    const deps = { id: self.id, choose, log };
     return {
-      onChannel: (channel) => joinWithAgent(channel, peer.id, { id: self.id, choose, log }),
+      onChannel: (channel) => joinWithAgent(channel, peer.id, deps),
+      onResume: (resume) => resumeWithAgent(resume, peer.id, deps),
       onClose,
     };
   }

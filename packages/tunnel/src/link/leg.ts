@@ -23,7 +23,7 @@ export interface Joined {
 export interface JoinEvents {
   /** Called once: without an error when both directions ended in order. */
   onEnd?(error?: TunnelError): void;
-  /** One of the two links is to end soon: once another way is there, `detach`. */
+  /** The link towards the agent is to end soon: once another way is there, `detach`. */
   onDraining?(): void;
 }
 
@@ -31,6 +31,7 @@ export interface JoinEvents {
 export class Leg implements Endpoint, Joined {
   readonly number: number;
   readonly #host: LinkCore;
+  readonly #outgoing: boolean;
   readonly #queue = new SendQueue();
   readonly #meter: TrafficMeter;
   #other!: Leg;
@@ -44,8 +45,10 @@ export class Leg implements Endpoint, Joined {
   /** Both ends wait for the acknowledgement of their Fins: this leg's peer has been given it. */
   #acknowledged = false;
 
-  constructor(host: LinkCore, number: number, traffic: Traffic) {
+  /** `outgoing`: towards the agent. */
+  constructor(host: LinkCore, number: number, traffic: Traffic, outgoing: boolean) {
     this.#host = host;
+    this.#outgoing = outgoing;
     this.number = number;
     this.#meter = new TrafficMeter(traffic);
   }
@@ -229,7 +232,8 @@ export class Leg implements Endpoint, Joined {
   }
 
   onDraining(): void {
-    this.#events?.onDraining?.();
+    // The opener is asked over its own link, and moves by itself.
+    if (this.#outgoing) this.#events?.onDraining?.();
   }
 
   /** All has been passed on, except the acknowledgements of it. */

@@ -31,8 +31,8 @@ export function joinChannel(
   }
   const from = incoming.link as LinkCore;
   const number = to.allocate();
-  const near = new Leg(from, incoming.number, incoming.traffic);
-  const far = new Leg(to, number, incoming.traffic);
+  const near = new Leg(from, incoming.number, incoming.traffic, false);
+  const far = new Leg(to, number, incoming.traffic, true);
   near.join(far, incoming.sendLimit, events);
   far.join(near, INITIAL_WINDOW_BYTES, events);
   const early = incoming.takeEarly();
@@ -82,8 +82,8 @@ export function resumeChannel(
   const { asked } = incoming;
   const { uid, epoch, received, principal, ended } = asked;
   const number = to.allocate();
-  const near = new Leg(incoming.link as LinkCore, incoming.number, 'auto');
-  const far = new Leg(to, number, 'auto');
+  const near = new Leg(incoming.link as LinkCore, incoming.number, 'auto', false);
+  const far = new Leg(to, number, 'auto', true);
   near.join(far, 0, events);
   far.join(near, 0, events);
   near.startAt(asked);
