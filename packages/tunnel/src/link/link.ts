@@ -600,7 +600,6 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
 
   /** Why no channel more may come in now; undefined: it may. */
   #fullBecause(): readonly [ChannelErrorCode, string] | undefined {
-    if (this.#draining) return ['draining', 'The link is draining; open the channel on another.'];
     if (this.#endpoints.size >= this.#maxChannels) {
       return ['limit', `The link already carries ${this.#maxChannels} channels.`];
     }
@@ -613,6 +612,11 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
     this.#peerNumber(number);
     const fault = openFault(open);
     if (fault !== undefined) return this.#queue(resetFrame(number, 'protocol-error', fault));
+    if (this.#draining) {
+      return this.#queue(
+        resetFrame(number, 'draining', 'The link is draining; open the channel on another.'),
+      );
+    }
     const full = this.#fullBecause();
     if (full !== undefined) return this.#queue(resetFrame(number, ...full));
     const target = targetFromWire(open.target);
@@ -656,6 +660,7 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
     this.#peerNumber(number);
     const fault = resumeFault(resume);
     if (fault !== undefined) return this.#queue(resetFrame(number, 'protocol-error', fault));
+    // Also on a link that drains: nothing new begins, and its opener may not know yet.
     const full = this.#fullBecause();
     if (full !== undefined) return this.#queue(resetFrame(number, ...full));
     const asked = askedFromWire(resume);
