@@ -10,6 +10,7 @@ import { NEEDED_MAJOR, projectNode, ROOT } from './lib/project-node.mjs';
 
 const COMMANDS = {
   start: 'scripts/start.ts',
+  cluster: 'scripts/cluster.ts',
   test: 'scripts/test.ts',
   bench: 'bench/main.ts',
   'build-agent': 'scripts/build-agent.mjs',

@@ -8,9 +8,10 @@ import { createRelay, type Relay } from '../packages/relay/src/relay.ts';
 import { installEditor } from './install-editor.mjs';
 import { ensureAgentBundle } from './lib/agent-bundle.ts';
 import { freePortOr } from './lib/free-port-or.ts';
-import { onStarterGone } from './lib/lifeline.ts';
-import { portOwner } from './lib/listening-sockets.ts';
+import { explainStart } from './lib/explain-start.ts';
 import { step } from './lib/progress.mjs';
+import { onStopSignal } from './lib/stop-signals.ts';
+import { firstUser, signInUrl } from './start/first-user.ts';
 import { HELP, parseStartArguments, type StartArguments } from './start/arguments.ts';
 import { readyBlock, writeReadyFile, type Ready } from './start/ready.ts';
 import { workspaceAnswers } from './start/workspace-answers.ts';
@@ -21,8 +22,6 @@ const TOKEN_NAME = 'npm start';
 const WORKSPACE_START_MS = 60_000;
 /** For requests under way when Ctrl-C comes; an open editor reconnects later anyway. */
 const STOP_GRACE_MS = 200;
-/** One Ctrl-C can arrive more than once: from the terminal, from npm, from the bootstrap. */
-const SAME_SIGNAL_MS = 400;
 
 const stopping = new AbortController();
 let relay: Relay | undefined;
@@ -55,20 +54,14 @@ async function start(args: StartArguments): Promise<void> {
   await relay.start();
   signal.throwIfAborted();
 
-  const admin = await relay.auth.users.ensureLocalAdmin();
-  const { token } = await relay.auth.tokens.replaceByName(admin.userId, TOKEN_NAME);
+  const { admin, token } = await firstUser(relay, TOKEN_NAME);
   const workspace =
     args.workspace === undefined
       ? null
       : await startWorkspace(relay, { admin, token, name: args.workspace, signal });
-  const { code } = await relay.auth.signInLinks.create({
-    userId: admin.userId,
-    returnTo: workspace === null ? '/' : `/open/${workspace.name}`,
-  });
-  const { origin } = relay.url;
   const ready: Ready = {
-    url: `${origin}/sign-in?code=${code}`,
-    api: `${origin}/api/v1`,
+    url: await signInUrl(relay, { admin, workspace: workspace?.name }),
+    api: `${relay.url.origin}/api/v1`,
     token,
     domain: config.domain,
     workspace,
@@ -116,37 +109,13 @@ async function startWorkspace(
   }
 }
 
-let firstSignalAt = 0;
-function onSignal(): void {
-  const now = performance.now();
-  if (firstSignalAt === 0) {
-    firstSignalAt = now;
-    process.stderr.write('\nStopping … (Ctrl-C again to stop at once)\n');
-    stopping.abort();
-    void stop(0);
-  } else if (now - firstSignalAt > SAME_SIGNAL_MS) {
-    // What still runs notices that this process is gone, and ends.
-    process.exit(130);
-  }
-}
-
 let stopped: Promise<void> | undefined;
 function stop(exitCode: number): Promise<void> {
   return (stopped ??= (async () => {
     await relay?.stop(STOP_GRACE_MS);
-    if (firstSignalAt !== 0) process.stderr.write('Stopped.\n');
+    if (stopping.signal.aborted) process.stderr.write('Stopped.\n');
     process.exit(exitCode);
   })());
-}
-
-function explain(error: unknown, port: number): string {
-  const message = error instanceof Error ? error.message : String(error);
-  const cause =
-    error instanceof Error ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
-  const code = (error as NodeJS.ErrnoException).code ?? cause?.code;
-  if (code !== 'EADDRINUSE' && cause?.code !== 'EADDRINUSE') return message;
-  const owner = portOwner(port) ?? 'another process';
-  return `Port ${port} is taken by ${owner}. End it, or choose another port: npm start -- --port ${port + 1}`;
 }
 
 let args: StartArguments | undefined;
@@ -160,13 +129,17 @@ if (args === undefined) {
   process.stdout.write(HELP);
   process.exit(0);
 }
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal);
-onStarterGone(onSignal);
+onStopSignal(() => {
+  stopping.abort();
+  void stop(0);
+});
 try {
   await start(args);
 } catch (error) {
   if (!stopping.signal.aborted) {
-    process.stderr.write(`Burrow could not start. ${explain(error, args.port)}\n`);
+    process.stderr.write(
+      `Burrow could not start. ${explainStart(error, args.port, 'npm start')}\n`,
+    );
     await stop(1);
   }
   await stopped;

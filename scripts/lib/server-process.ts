@@ -45,6 +45,8 @@ export async function startServerProcess(options: ServerProcessOptions): Promise
   const child = spawn(command!, args, {
     env: options.env ?? { PATH: process.env['PATH'], LANG: 'C.UTF-8' },
     stdio: ['ignore', 'pipe', 'pipe'],
+    // A process group of its own: a terminal's Ctrl-C is for us, who end things in order.
+    detached: true,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
   const ready = Promise.withResolvers<void>();
@@ -101,7 +103,12 @@ export async function startServerProcess(options: ServerProcessOptions): Promise
 }
 
 /** setpriv(1) of util-linux: the kernel ends the child when its parent is gone. */
-function commandLine({ command, args, user, stopSignal }: ServerProcessOptions): string[] {
+export function commandLine({
+  command,
+  args,
+  user,
+  stopSignal,
+}: Pick<ServerProcessOptions, 'command' | 'args' | 'user' | 'stopSignal'>): string[] {
   if (!hasCommand('setpriv')) {
     if (user === undefined) return [command, ...args];
     throw new Error('The program setpriv is missing (Debian package util-linux).');

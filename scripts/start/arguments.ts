@@ -55,7 +55,7 @@ export function parseStartArguments(args: readonly string[]): StartArguments | u
   };
 }
 
-function portOf(flag: string, text: string): number {
+export function portOf(flag: string, text: string): number {
   const port = Number(text);
   if (!/^\d+$/.test(text) || port > 65_535) {
     throw new Error(`${flag} must be a number from 0 (any free one) to 65535, not "${text}".`);

@@ -13,6 +13,19 @@ export interface Ready {
   readonly ssh: { readonly host: string; readonly port: number; readonly hostKey: string };
 }
 
+/** The same of several relays behind one address. */
+export interface ClusterReady extends Ready {
+  readonly relays: readonly {
+    readonly id: string;
+    /** Straight to this relay, past the address in front. */
+    readonly url: string;
+    readonly pid: number;
+    readonly ssh: Ready['ssh'];
+  }[];
+  readonly redis: { readonly port: number; readonly pid: number };
+  readonly postgres: { readonly port: number; readonly pid: number };
+}
+
 /** In one step and for the owner alone: whoever sees the file sees all of it. */
 export async function writeReadyFile(path: string, ready: Ready): Promise<void> {
   const temporary = `${path}.${process.pid}`;
@@ -28,8 +41,8 @@ export async function writeReadyFile(path: string, ready: Ready): Promise<void> 
   }
 }
 
-/** The block that `npm start` ends with. */
-export function readyBlock(ready: Ready, colours: boolean): string {
+/** The block that `npm start` and `npm run cluster` end with. */
+export function readyBlock(ready: Ready | ClusterReady, colours: boolean): string {
   const paint = (code: string, text: string): string =>
     colours ? `\u001b[${code}m${text}\u001b[0m` : text;
   const rows: [string, string][] = [['Open', paint('1;36', ready.url)]];
@@ -38,6 +51,9 @@ export function readyBlock(ready: Ready, colours: boolean): string {
     rows.push(['SSH', `ssh -p ${ready.ssh.port} ${ready.workspace.name}@${ready.ssh.host}`]);
   }
   rows.push(['API', ready.api], ['Token', ready.token]);
+  if ('relays' in ready) {
+    for (const { id, url, pid } of ready.relays) rows.push([id, `${url} (process ${pid})`]);
+  }
   const lines = rows.map(([name, value]) => `  ${paint('2', `${name}:`.padEnd(11))} ${value}`);
   return [
     '',

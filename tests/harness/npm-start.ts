@@ -1,16 +1,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ROOT } from '../../scripts/lib/project-node.mjs';
-import type { Ready } from '../../scripts/start/ready.ts';
+import type { ClusterReady, Ready } from '../../scripts/start/ready.ts';
 import { eventually } from './eventually.ts';
 
 const READY_MS = 120_000;
 const STOP_MS = 15_000;
 
-export interface Started extends AsyncDisposable {
-  readonly ready: Ready;
+export interface Started<R extends Ready = Ready> extends AsyncDisposable {
+  readonly ready: R;
   readonly pid: number;
   readonly dataDir: string;
   /** What it printed so far. */
@@ -20,18 +20,38 @@ export interface Started extends AsyncDisposable {
 }
 
 /** Runs what `npm start` runs, and waits until it is ready. */
-export async function npmStart(
+export function npmStart(
   folder: string,
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
 ): Promise<Started> {
+  return started<Ready>('start', folder, args, env);
+}
+
+/** The same of `npm run cluster`. */
+export function npmCluster(
+  folder: string,
+  args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Started<ClusterReady>> {
+  return started<ClusterReady>('cluster', folder, args, env);
+}
+
+async function started<R extends Ready>(
+  command: string,
+  folder: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<Started<R>> {
   const readyFile = join(folder, 'ready.json');
   const dataDir = join(folder, 'data');
+  // One of an earlier start says nothing of this one.
+  await rm(readyFile, { force: true });
   const child = spawn(
     process.execPath,
     [
       join(ROOT, 'scripts/bootstrap.mjs'),
-      ...['start', '--data-dir', dataDir, '--ready-file', readyFile],
+      ...[command, '--data-dir', dataDir, '--ready-file', readyFile],
       ...args,
     ],
     { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] },
@@ -52,14 +72,14 @@ export async function npmStart(
   const stop = (): Promise<number | null> => (stopping ??= end());
   try {
     const ready = await eventually(
-      'npm start is ready',
+      `${command} is ready`,
       async () => {
         if (child.exitCode !== null) return 'ended' as const;
-        return JSON.parse(await readFile(readyFile, 'utf8')) as Ready;
+        return JSON.parse(await readFile(readyFile, 'utf8')) as R;
       },
       READY_MS,
     );
-    if (ready === 'ended') throw new Error(`npm start ended with code ${child.exitCode}`);
+    if (ready === 'ended') throw new Error(`${command} ended with code ${child.exitCode}`);
     return {
       ready,
       pid: child.pid ?? 0,
@@ -72,6 +92,6 @@ export async function npmStart(
     };
   } catch (error) {
     await stop();
-    throw new Error(`npm start did not become ready. It printed:\n${output}`, { cause: error });
+    throw new Error(`${command} did not become ready. It printed:\n${output}`, { cause: error });
   }
 }
