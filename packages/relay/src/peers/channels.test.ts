@@ -44,7 +44,7 @@ test('an agent that is not here resets the channel at once, and the reason names
   const near = openOn(await edge.link(home), { workload: 'a-elsewhere' });
   await near.until((r) => r.closed);
   assert.equal(near.opened, false);
-  assert.equal(near.error?.code, 'agent-gone');
+  assert.equal(near.error?.code, 'draining');
   assert.match(near.error.message, /not connected to the relay “home”/);
 });
 
@@ -65,7 +65,7 @@ test('nothing goes onward to a third relay, though the second could reach it', a
   await middle.link(home);
   const near = openOn(await edge.link(middle), { workload: 'a1' });
   await near.until((r) => r.closed);
-  assert.equal(near.error?.code, 'agent-gone');
+  assert.equal(near.error?.code, 'draining');
   assert.match(near.error.message, /“middle”/);
   assert.equal(home.atAgent.length, 0);
 });

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { TunnelError, type Link, type LinkHandler, type WelcomeInfo } from '@burrow/tunnel';
 import { dialGrpc } from '@burrow/tunnel/grpc';
 import type { RelayInfo } from '../routing/registry.ts';
@@ -11,6 +12,8 @@ export interface DialDeps {
   readonly self: PeerSelf;
   readonly tokens: PeerTokens;
   readonly tls: PeerTls | undefined;
+  /** How long a peer may take to end a connection whose link is over. */
+  readonly closeMs: number;
 }
 
 export const CHALLENGE_PATH = '/challenge';
@@ -44,17 +47,18 @@ export async function dialPeer(
 
 async function dialOnce(
   relay: RelayInfo,
-  { self, tokens, tls }: DialDeps,
+  { self, tokens, tls, closeMs }: DialDeps,
   handler: LinkHandler,
   signal: AbortSignal,
   challenge?: string,
 ): Promise<Link> {
   const url = new URL(relay.peerUrl);
   const token = await tokens.mint(relay, 'link', challenge);
+  let socket: Socket | undefined;
   const { link, welcome } = await dialGrpc({
     // TLS is made below, with our own certificate.
     url: new URL(`http://${url.host}`),
-    connect: (within) => connectPeer(url, tls, within),
+    connect: async (within) => (socket = await connectPeer(url, tls, within)),
     token,
     hello: {
       instanceId: self.incarnation,
@@ -65,13 +69,40 @@ async function dialOnce(
       sshUser: '',
       label: self.id,
     },
-    handler,
+    handler: {
+      ...handler,
+      onClose(error) {
+        if (socket !== undefined) endSoon(socket, closeMs);
+        handler.onClose(error);
+      },
+    },
     signal,
+  }).catch((error: unknown) => {
+    if (socket !== undefined) endSoon(socket, closeMs);
+    throw tls !== undefined && error instanceof TunnelError && error.code === 'link-lost'
+      ? distrusted(url, error)
+      : error;
   });
   const fault = faultOf(relay, url, welcome, tokens.isProof(welcome.workload, token));
   if (fault === undefined) return link;
   link.close(fault);
   throw fault;
+}
+
+/** In TLS 1.3 a side learns only after its own handshake that its certificate was refused, and HTTP/2 hides how. */
+function distrusted(url: URL, cause: TunnelError): TunnelError {
+  return new TunnelError(
+    'unavailable',
+    `The relay at ${url.host} ended the connection after TLS: is this relay's certificate (cluster.peer.tls) from the authority that it trusts?`,
+    { cause },
+  );
+}
+
+/** A peer that has gone silent never ends its half, and would keep the socket for as long as the kernel tries. */
+function endSoon(socket: Socket, withinMs: number): void {
+  if (socket.destroyed) return;
+  const late = setTimeout(() => socket.destroy(), withinMs).unref();
+  socket.once('close', () => clearTimeout(late));
 }
 
 function faultOf(

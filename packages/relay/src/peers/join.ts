@@ -34,7 +34,10 @@ const LOOKS = 100;
 export function joinWithAgent(channel: Channel, from: string, deps: JoinDeps): void {
   const { traffic } = channel;
   const join: Join = (link, events) => joinChannel(channel, link, {}, events);
-  pass(channel, traffic, from, deps, join, (code, reason) => channel.reset(code, reason));
+  // Nothing has been passed on: `draining` lets the asker go another way with the same request.
+  pass(channel, traffic, from, deps, join, (code, reason) =>
+    channel.reset(code === 'agent-gone' ? 'draining' : code, reason),
+  );
 }
 
 /** The same for a channel that lost its way to the agent and looks for another. */

@@ -3,10 +3,9 @@ import {
   createServer,
   type Http2Server,
   type IncomingHttpHeaders,
-  type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { GRPC_SERVER_OPTIONS } from '@burrow/tunnel/grpc';
 import { RelayError } from '../errors.ts';
 import type { PeersLog } from './contracts.ts';
@@ -35,7 +34,7 @@ export interface PeerListener {
 /** The HTTP/2 port that only relays reach: h2c, or TLS in which both sides show a certificate. */
 export function peerListener(options: PeerListenerOptions): PeerListener {
   const { host, port, tls, limits, log } = options;
-  const sessions = new Set<ServerHttp2Session>();
+  const sockets = new Set<Socket>();
   const settings = {
     ...GRPC_SERVER_OPTIONS,
     settings: {
@@ -66,9 +65,12 @@ export function peerListener(options: PeerListenerOptions): PeerListener {
     server = secure;
   }
   server.maxConnections = limits.connections;
+  // Not the sessions: one that has said its last words waits for its peer without end.
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   server.on('session', (session) => {
-    sessions.add(session);
-    session.once('close', () => sessions.delete(session));
     session.on('error', () => {});
     session.setTimeout(limits.silentMs, () => session.destroy());
   });
@@ -107,7 +109,7 @@ export function peerListener(options: PeerListenerOptions): PeerListener {
     stopAccepting: () => void closeServer(),
     async close() {
       const ended = closeServer();
-      for (const session of sessions) session.destroy();
+      for (const socket of sockets) socket.destroy();
       await ended;
     },
   };

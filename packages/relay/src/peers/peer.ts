@@ -1,10 +1,10 @@
 import { TunnelError, type Link, type LinkHandler, type Traffic } from '@burrow/tunnel';
+import { abortable } from '../routing/abortable.ts';
 import { chooseLink } from '../routing/choose-link.ts';
 import type { RelayInfo } from '../routing/registry.ts';
 import type { DialOutcome, PeersLog } from './contracts.ts';
 import { WrongRelay } from './dial.ts';
 import type { PeerLimits } from './limits.ts';
-import { within } from './within.ts';
 
 export interface PeerDeps {
   readonly dial: (relay: RelayInfo, handler: LinkHandler, signal: AbortSignal) => Promise<Link>;
@@ -58,7 +58,7 @@ export class Peer {
     const up = this.linkNow(traffic);
     if (up !== undefined) return up;
     signal.throwIfAborted();
-    return within(signal, this.#dial());
+    return abortable(this.#dial(), signal);
   }
 
   /** Closes what nobody uses. Returns true when nothing is left that is worth remembering. */

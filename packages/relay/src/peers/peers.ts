@@ -3,6 +3,7 @@ import { TunnelError, type Link, type Traffic } from '@burrow/tunnel';
 import { CONNECT_PATH } from '@burrow/tunnel/grpc';
 import { isLoopback } from '../config/address-range.ts';
 import { RelayError } from '../errors.ts';
+import { abortable } from '../routing/abortable.ts';
 import type { RelayInfo } from '../routing/registry.ts';
 import { Acceptor } from './acceptor.ts';
 import { askStats } from './ask-stats.ts';
@@ -14,7 +15,6 @@ import { Peer, type PeerDeps } from './peer.ts';
 import { answerPeer } from './requests.ts';
 import { openPeerTls } from './tls.ts';
 import { PeerTokens } from './tokens.ts';
-import { within } from './within.ts';
 
 /** Looks for links without channels: so often within the time that they may idle. */
 const SWEEPS = 10;
@@ -34,7 +34,8 @@ export async function createPeers(options: PeersOptions): Promise<Peers> {
   let stopping: Promise<void> | undefined;
 
   const deps: PeerDeps = {
-    dial: (relay, handler, signal) => dialPeer(relay, { self, tokens, tls }, handler, signal),
+    dial: (relay, handler, signal) =>
+      dialPeer(relay, { self, tokens, tls, closeMs: limits.closeMs }, handler, signal),
     limits,
     log,
     stopped: stopped.signal,
@@ -91,7 +92,7 @@ export async function createPeers(options: PeersOptions): Promise<Peers> {
     peers.clear();
     // Last words need a moment: a peer that takes none is not waited for.
     const late = AbortSignal.timeout(limits.closeMs);
-    await within(late, acceptor.ended()).catch(() => {});
+    await abortable(acceptor.ended(), late).catch(() => {});
     await listener.close();
     tls?.close();
   }

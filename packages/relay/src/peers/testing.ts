@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import {
   joinChannel,
-  TunnelError,
+  type TunnelError,
   type Channel,
   type Link,
   type LinkHandler,
