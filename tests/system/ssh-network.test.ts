@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { ROOT } from '../../scripts/lib/project-node.mjs';
-import { startBurrow, type Burrow } from '../harness/burrow.ts';
+import { startBurrow, type Burrow, type BurrowOptions } from '../harness/burrow.ts';
 import { eventually } from '../harness/eventually.ts';
 import { startFakeWorkload, type FakeWorkload } from '../harness/fake-workload.ts';
 import { run, type Ran } from '../harness/run.ts';
@@ -27,8 +27,12 @@ interface Stand {
   ) => ChildProcess & { readonly said: () => { out: string; error: string } };
 }
 
-async function stand(t: TestContext, tls = false): Promise<Stand> {
-  const burrow = await startBurrow({ tls });
+async function stand(
+  t: TestContext,
+  tls = false,
+  config: BurrowOptions['config'] = {},
+): Promise<Stand> {
+  const burrow = await startBurrow({ tls, config });
   t.after(() => burrow.stop());
   const { environment } = await burrow.createWorkspace('demo');
   assert.ok(environment);
@@ -146,15 +150,19 @@ test(
   },
 );
 
-test('an agent that is lost ends the session with the reason', { timeout: 30_000 }, async (t) => {
-  const { workload, start } = await stand(t);
-  const child = start('echo ready; sleep 60');
-  await eventually('the command runs', () => child.said().out === 'ready\n');
-  await workload[Symbol.asyncDispose]();
-  const [code] = (await once(child, 'exit')) as [number];
-  assert.equal(code, 255);
-  assert.match(child.said().error, /^burrow: A link on the way was lost/);
-});
+test(
+  'without resuming, a lost agent ends the session with the reason',
+  { timeout: 30_000 },
+  async (t) => {
+    const { workload, start } = await stand(t, false, { gateway: { resumeMs: 0 } });
+    const child = start('echo ready; sleep 60');
+    await eventually('the command runs', () => child.said().out === 'ready\n');
+    await workload[Symbol.asyncDispose]();
+    const [code] = (await once(child, 'exit')) as [number];
+    assert.equal(code, 255);
+    assert.match(child.said().error, /^burrow: This relay does not keep connections that broke/);
+  },
+);
 
 test(
   'a client that is killed leaves nothing open at the workload',
