@@ -2,7 +2,9 @@ import {
   createResumer,
   TunnelError,
   type Channel,
+  type Link,
   type Resumable,
+  type Resumer,
   type ResumerOptions,
 } from '@burrow/tunnel';
 import type { LinkChooser, Router } from './router.ts';
@@ -49,28 +51,50 @@ export function resumingRouter(
     return waiting;
   }
 
+  /** Where each channel that has lost its way tries to go on. */
+  const tried = new WeakMap<Resumable, Link>();
+  const chosen = (channel: Resumable, agentId: string): Link | undefined => {
+    const link = inner.choose(agentId, channel.traffic);
+    if (link !== undefined) tried.set(channel, link);
+    return link;
+  };
+
   const resumer = createResumer({
     ...options,
     async findLink(channel, signal) {
       const agentId = agents.get(channel);
       if (agentId === undefined) return undefined;
-      const link = inner.choose(agentId, channel.traffic);
+      const link = chosen(channel, agentId);
       if (link !== undefined) return link;
       await wait(agentId);
-      return signal.aborted ? undefined : inner.choose(agentId, channel.traffic);
+      return signal.aborted ? undefined : chosen(channel, agentId);
     },
     workloadOf: (channel) => agents.get(channel),
   });
+  const watched: Resumer = {
+    ...resumer,
+    onDetached(channel, reason) {
+      const [agentId, link] = [agents.get(channel), tried.get(channel)];
+      tried.delete(channel);
+      if (agentId !== undefined && link !== undefined) inner.failed?.(agentId, link, reason);
+      resumer.onDetached(channel, reason);
+    },
+    onAttached(channel) {
+      tried.delete(channel);
+      resumer.onAttached?.(channel);
+    },
+  };
   return {
     open(agentId, open, handler) {
       if (options.windowMs === 0) return inner.open(agentId, open, handler);
-      const channel = inner.open(agentId, { ...open, resumer }, handler);
+      const channel = inner.open(agentId, { ...open, resumer: watched }, handler);
       if (channel !== undefined) agents.set(channel as Channel & Resumable, agentId);
       return channel;
     },
     choose: (agentId, traffic) => inner.choose(agentId, traffic),
     waitFor: (agentId, signal) => inner.waitFor(agentId, signal),
     presence: (agentId) => inner.presence(agentId),
+    failed: (agentId, link, error) => inner.failed?.(agentId, link, error),
     get resuming() {
       return resumer.waiting;
     },

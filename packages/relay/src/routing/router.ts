@@ -5,6 +5,7 @@ import type {
   Link,
   OpenOptions,
   Traffic,
+  TunnelError,
 } from '@burrow/tunnel';
 
 /** What is known of an agent's links in this relay. */
@@ -35,6 +36,12 @@ export interface Router {
 export interface LinkChooser extends Pick<Router, 'waitFor' | 'presence'> {
   /** The best link now for a channel of this kind; undefined: none is usable. */
   choose(agentId: string, traffic: Traffic): Link | undefined;
+  /**
+   * What went over a link of `choose` ended with this error, before the agent had
+   * taken it: only the caller knows. A link to a relay that no longer has the agent is then
+   * not chosen again. Never throws.
+   */
+  failed?(agentId: string, link: Link, error: TunnelError): void;
 }
 
 /** What the links room tells routing. */
