@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import * as tunnel from '@burrow/tunnel';
 import { AUTH_LIMITS } from '../../packages/relay/src/auth/limits.ts';
 import { CLIENT_LIMITS } from '../../packages/relay/src/clients/limits.ts';
+import { POSTGRES_LIMITS } from '../../packages/relay/src/db/postgres/limits.ts';
 import { DEFAULT_HTTP_LIMITS } from '../../packages/relay/src/http/limits.ts';
 import { SSH_LIMITS } from '../../packages/relay/src/ssh/limits.ts';
 
@@ -32,6 +33,7 @@ test('every cap is listed with its value', () => {
     ...Object.entries(AUTH_LIMITS),
     ...Object.entries(CLIENT_LIMITS),
     ...Object.entries(DEFAULT_HTTP_LIMITS),
+    ...Object.entries(POSTGRES_LIMITS),
     ...Object.entries(SSH_LIMITS),
   ];
   const missing = all

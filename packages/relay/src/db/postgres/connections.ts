@@ -6,6 +6,7 @@ import { RelayError } from '../../errors.ts';
 import type { DatabaseLogger } from '../database.ts';
 import { isPoolFull, kindOf, textOf, told } from './failure.ts';
 import { Lease } from './lease.ts';
+import { POSTGRES_LIMITS } from './limits.ts';
 import { TYPES } from './values.ts';
 
 export interface ConnectionsOptions {
@@ -20,18 +21,8 @@ export interface ConnectionsOptions {
   readonly logger: DatabaseLogger | undefined;
 }
 
-/** Over this many that wait for a connection, more are refused: memory stays bounded. */
-const MAX_WAITING = 20_000;
-/** Longest wait for a free connection, and for a new one to be made, ms. */
-const CONNECT_WITHIN_MS = 5_000;
+/** Between attempts to connect, ms. */
 const RETRY_EVERY_MS = 100;
-/** A database that has not answered for this long counts as unhealthy, ms. */
-const STUCK_AFTER_MS = 5_000;
-/** With nothing else to go by, it is asked this often, ms. */
-const PROBE_EVERY_MS = 1_000;
-const CLOSE_WITHIN_MS = 5_000;
-/** So that a failover behind one name is followed, and a server's memory is given back. */
-const LIFETIME_SECONDS = 3_600;
 
 /**
  * The connections to one PostgreSQL. One that broke is replaced at the next
@@ -59,14 +50,15 @@ export class Connections implements PostgresPool {
       connectionString: settings.url,
       max: settings.max,
       application_name: 'burrow-relay',
-      connectionTimeoutMillis: CONNECT_WITHIN_MS,
+      connectionTimeoutMillis: POSTGRES_LIMITS.connectMs,
       idleTimeoutMillis: settings.idleTimeoutMs,
-      maxLifetimeSeconds: LIFETIME_SECONDS,
+      // So that a failover behind one name is followed, and a server's memory is given back.
+      maxLifetimeSeconds: POSTGRES_LIMITS.lifetimeMs / 1_000,
       statement_timeout: settings.statementTimeoutMs,
       lock_timeout: settings.statementTimeoutMs,
       idle_in_transaction_session_timeout: 2 * settings.statementTimeoutMs,
       // For a server that is gone without a word: its own bound did not come.
-      query_timeout: settings.statementTimeoutMs + 5_000,
+      query_timeout: settings.statementTimeoutMs + POSTGRES_LIMITS.silenceMs,
       keepAlive: true,
       // Whoever opened it closes it; forgetting that does not keep a process alive.
       allowExitOnIdle: true,
@@ -85,8 +77,8 @@ export class Connections implements PostgresPool {
       void this.#probe();
     });
     this.#prober = setInterval(() => {
-      if (performance.now() - this.#answeredAt > PROBE_EVERY_MS) void this.#probe();
-    }, PROBE_EVERY_MS);
+      if (performance.now() - this.#answeredAt > POSTGRES_LIMITS.probeMs) void this.#probe();
+    }, POSTGRES_LIMITS.probeMs);
     this.#prober.unref();
   }
 
@@ -97,7 +89,7 @@ export class Connections implements PostgresPool {
   get healthy(): boolean {
     if (this.#closed || this.#lostSince !== undefined || this.#unwritable) return false;
     const oldest = this.#open.values().next().value;
-    return oldest === undefined || performance.now() - oldest < STUCK_AFTER_MS;
+    return oldest === undefined || performance.now() - oldest < POSTGRES_LIMITS.stuckMs;
   }
 
   async connect(): Promise<PostgresPoolClient> {
@@ -107,7 +99,7 @@ export class Connections implements PostgresPool {
   /** Rejects with RelayError `unavailable`. */
   async acquire(): Promise<pg.PoolClient> {
     if (this.#closed) throw closed();
-    if (this.#pool.waitingCount >= MAX_WAITING) {
+    if (this.#pool.waitingCount >= POSTGRES_LIMITS.waiting) {
       throw new RelayError('unavailable', 'The database is busy: too many wait for it.', {
         retryAfter: 1,
       });
@@ -199,7 +191,7 @@ export class Connections implements PostgresPool {
       for (const client of this.#clients) {
         (client as unknown as { connection?: { stream: Socket } }).connection?.stream.destroy();
       }
-    }, CLOSE_WITHIN_MS);
+    }, POSTGRES_LIMITS.closeMs);
     try {
       await this.#pool.end();
     } finally {

@@ -8,13 +8,8 @@ import { addressOf } from './address.ts';
 import { Connections } from './connections.ts';
 import { postgresDialect } from './dialect.ts';
 import { explainOpening } from './failure.ts';
+import { POSTGRES_LIMITS } from './limits.ts';
 
-/** Longest that opening and migrating may take, ms; of that, how long PostgreSQL may take to start. */
-const OPEN_WITHIN_MS = 60_000;
-const STARTING_MS = 10_000;
-/** How long a connection is tried for again once the relay runs, ms: PostgreSQL restarts in less. */
-const RESTART_MS = 3_000;
-const STATEMENT_TIMEOUT_MS = 10_000;
 /** As for the transactions of dialect.ts, one up. */
 const MIGRATION_LOCK = '108281535264050';
 
@@ -28,8 +23,8 @@ export function servePostgres(options: PostgresOptions): Database {
   const connections = new Connections({
     ...settingsOf(options),
     max: options.maxConnections ?? 10,
-    statementTimeoutMs: options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
-    retryForMs: RESTART_MS,
+    statementTimeoutMs: options.statementTimeoutMs ?? POSTGRES_LIMITS.statementMs,
+    retryForMs: POSTGRES_LIMITS.restartMs,
   });
   return {
     kysely: new Kysely<Tables>({ dialect: postgresDialect(connections) }),
@@ -42,7 +37,7 @@ function settingsOf(options: PostgresOptions) {
   return {
     url: options.url,
     address: addressOf(options.url),
-    idleTimeoutMs: options.idleTimeoutMs ?? 30_000,
+    idleTimeoutMs: options.idleTimeoutMs ?? POSTGRES_LIMITS.idleMs,
     logger: options.logger,
   };
 }
@@ -52,11 +47,11 @@ async function prepare(options: PostgresOptions): Promise<void> {
   const connections = new Connections({
     ...settingsOf(options),
     max: 1,
-    statementTimeoutMs: OPEN_WITHIN_MS,
-    retryForMs: STARTING_MS,
+    statementTimeoutMs: POSTGRES_LIMITS.openMs,
+    retryForMs: POSTGRES_LIMITS.startingMs,
   });
   const { address } = connections;
-  const bound = AbortSignal.timeout(OPEN_WITHIN_MS);
+  const bound = AbortSignal.timeout(POSTGRES_LIMITS.openMs);
   const signal = options.signal ? AbortSignal.any([options.signal, bound]) : bound;
   const aborted = new Promise<never>((_, reject) => {
     const onAbort = (): void => reject(signal.reason as Error);
