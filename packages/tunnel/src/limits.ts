@@ -58,3 +58,7 @@ export const MAX_TOMBSTONES = 4096;
 
 /** What a switch may hold for one channel whose outgoing link is slower than its incoming one. */
 export const SWITCH_BUDGET_BYTES = 1 * MiB;
+/** Of it each channel has this for sure, once its first window is used: 64 KiB over 1 ms are 500 Mbit/s. */
+export const SWITCH_GUARANTEE_BYTES = 64 * KiB;
+/** The rest comes out of this, for all channels of the process. */
+export const SWITCH_POOL_BYTES = 64 * MiB;

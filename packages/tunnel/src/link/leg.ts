@@ -1,6 +1,6 @@
 import { TunnelError } from '../errors.ts';
 import type { ChannelErrorCode } from '../errors.ts';
-import { INITIAL_WINDOW_BYTES, SWITCH_BUDGET_BYTES } from '../limits.ts';
+import { INITIAL_WINDOW_BYTES, SWITCH_BUDGET_BYTES, SWITCH_GUARANTEE_BYTES } from '../limits.ts';
 import type { Traffic } from '../types.ts';
 import type { Batch } from '../wire/encode.ts';
 import type { Endpoint, Position } from './endpoint.ts';
@@ -8,6 +8,7 @@ import { SendWindow } from './flow-control.ts';
 import type { LinkCore } from './link.ts';
 import { outlivesItsLink } from './resume-rules.ts';
 import { SendQueue } from './send-queue.ts';
+import { switchPool } from './switch-pool.ts';
 import { TrafficMeter } from './traffic-meter.ts';
 
 /** Two legs of a channel that now belong to the switch. */
@@ -40,6 +41,8 @@ export class Leg implements Endpoint, Joined {
   #finReceived = false;
   /** The limit this leg's peer was told. */
   #promised = INITIAL_WINDOW_BYTES;
+  /** What of it was taken from the pool. */
+  #pooled = 0;
   #done = false;
   #events: JoinEvents | undefined;
   /** Both ends wait for the acknowledgement of their Fins: this leg's peer has been given it. */
@@ -85,12 +88,21 @@ export class Leg implements Endpoint, Joined {
     }
   }
 
-  /** The limit to tell this leg's peer now: what the far end allows, within the budget. */
+  /** The limit to tell this leg's peer now: what the far end allows, within the budgets of channel and process. */
   promise(): number {
     const onward = this.#other.#send;
     const limit = Math.min(onward.limit, onward.sent + SWITCH_BUDGET_BYTES);
-    this.#promised = Math.max(this.#promised, limit);
+    const sure = Math.max(onward.sent + SWITCH_GUARANTEE_BYTES, INITIAL_WINDOW_BYTES);
+    const beyond = Math.max(0, Math.max(limit, this.#promised) - sure);
+    if (beyond > this.#pooled) this.#pooled += switchPool.take(beyond - this.#pooled);
+    else this.#giveBack(beyond);
+    this.#promised = Math.max(this.#promised, Math.min(limit, sure + this.#pooled));
     return this.#promised;
+  }
+
+  #giveBack(keep: number): void {
+    switchPool.give(this.#pooled - keep);
+    this.#pooled = keep;
   }
 
   get sendable(): boolean {
@@ -281,6 +293,7 @@ export class Leg implements Endpoint, Joined {
 
   #close(): void {
     this.#done = true;
+    this.#giveBack(0);
     this.#host.onQueued(-this.#queue.bytes);
     this.#queue.clear();
   }
