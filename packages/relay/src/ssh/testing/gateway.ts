@@ -12,7 +12,7 @@ import { TEST_HELLO, TEST_WELCOME } from '@burrow/tunnel/testing';
 import ssh2 from 'ssh2';
 import type { Principal } from '../../auth/principal.ts';
 import type { WorkspaceRoute } from '../../control/directory.ts';
-import { createSshGateway, type SshGateway } from '../gateway.ts';
+import { createSshGateway, type SshGateway, type SshGatewayOptions } from '../gateway.ts';
 import type { AuthorityDeps, SshEvent } from '../relay-authority.ts';
 
 export const ANN: Principal = { userId: 'u-ann', username: 'ann', admin: false };
@@ -106,7 +106,10 @@ function workloadServer(key: HostKey, channel: Channel): void {
   channel.accept();
 }
 
-export async function startGateway(over: Partial<AuthorityDeps> = {}): Promise<TestGateway> {
+export async function startGateway(
+  over: Partial<AuthorityDeps> = {},
+  front: Partial<SshGatewayOptions> = {},
+): Promise<TestGateway> {
   const folder = mkdtempSync(join(tmpdir(), 'burrow-ssh-gateway-'));
   const hostKey = generateHostKey();
   const workloadKey = generateHostKey();
@@ -172,6 +175,7 @@ export async function startGateway(over: Partial<AuthorityDeps> = {}): Promise<T
     hostKeys: [hostKey.privateKey],
     software: 'Burrow_test',
     keysUrl: () => 'https://burrow.test/',
+    ...front,
     deps,
     admitLink: (port: MessagePort) => {
       threads.push(port);
