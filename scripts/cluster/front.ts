@@ -40,8 +40,8 @@ export class Front {
 
   constructor(options: FrontOptions) {
     this.#options = options;
-    this.#web = this.#server((backend) => backend.port, true);
-    this.#ssh = this.#server((backend) => backend.sshPort, false);
+    this.#web = this.#server((backend) => backend.port);
+    this.#ssh = this.#server((backend) => backend.sshPort);
   }
 
   get port(): number {
@@ -95,20 +95,16 @@ export class Front {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  #server(portOf: (backend: Backend) => number, withHeader: boolean): Server {
+  #server(portOf: (backend: Backend) => number): Server {
     const server = createServer(
       { allowHalfOpen: true, noDelay: true, pauseOnConnect: true },
-      (client) => void this.#serve(client, portOf, withHeader),
+      (client) => void this.#serve(client, portOf),
     );
     server.maxConnections = MAX_CONNECTIONS;
     return server;
   }
 
-  async #serve(
-    client: Socket,
-    portOf: (backend: Backend) => number,
-    withHeader: boolean,
-  ): Promise<void> {
+  async #serve(client: Socket, portOf: (backend: Backend) => number): Promise<void> {
     this.#keep(client);
     const upstream = await this.#dial(portOf);
     if (upstream === undefined || client.destroyed) {
@@ -117,7 +113,7 @@ export class Front {
       return;
     }
     this.#keep(upstream);
-    if (withHeader && this.#options.sourceAddress !== undefined) {
+    if (this.#options.sourceAddress !== undefined) {
       upstream.write(
         proxyHeader({
           sourceAddress: client.remoteAddress,

@@ -75,7 +75,7 @@ export const STAGES: readonly Stage[] = [
     // Of the units, those that keep something in the database; the others have no SQL.
     patterns: [
       'packages/relay/src/db/database.test.ts',
-      'packages/relay/src/{auth,audit,control,keys}/**/*.test.ts',
+      'packages/relay/src/{auth,audit,changes,control,keys}/**/*.test.ts',
     ],
     concurrency: 2,
     needs: [OPENSSL, POSTGRES],

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { eventually } from '../../harness/eventually.ts';
 import { npmCluster } from '../../harness/npm-start.ts';
+import { run } from '../../harness/run.ts';
 import { send } from '../../harness/send.ts';
 import { processesIn } from '../../harness/processes.ts';
 
@@ -73,6 +74,12 @@ test('three relays share people and data; one may end; nothing is left at the en
     user = ((await made.json()) as { owner?: { id: string } }).owner?.id ?? '';
     for (const relay of ready.relays) {
       assert.equal((await ask(relay.url, '/workspaces/shared')).status, 200);
+    }
+
+    // SSH as well, straight to a relay and through the front, by the address of whoever comes.
+    for (const { port } of [ready.ssh, ready.relays[0]!.ssh]) {
+      const scan = await run('ssh-keyscan', ['-t', 'ed25519', '-p', String(port), '127.0.0.1']);
+      assert.ok(scan.stdout.includes(hostKey.split(' ')[1]!), scan.stderr);
     }
 
     // One relay is killed: whoever comes anew does not notice.
