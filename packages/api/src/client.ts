@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { ApiError, parseJson } from './api-error.ts';
 import { auditEventListSchema, type AuditEventList, type AuditQueryInput } from './audit.ts';
+import { clusterSchema, type Cluster } from './cluster.ts';
 import { portSchema, type Port, type PortSettingsInput } from './port.ts';
 import {
   sshCertificateSchema,
@@ -77,6 +78,8 @@ export interface Client {
   sshUserCa(options?: CallOptions): Promise<UserCa>;
   /** For administrators. Newest first; pass `next` as `cursor` for older ones. */
   auditEvents(query?: AuditQueryInput, options?: CallOptions): Promise<AuditEventList>;
+  /** For administrators. The relays and what each says of itself. */
+  cluster(options?: CallOptions): Promise<Cluster>;
 }
 
 export function createClient(options: ClientOptions): Client {
@@ -114,6 +117,7 @@ export function createClient(options: ClientOptions): Client {
       removeKey: (id, o) => call('DELETE', key(id), undefined, undefined, o),
     },
     sshUserCa: (o) => call('GET', '/ssh/user-ca', userCaSchema, undefined, o),
+    cluster: (o) => call('GET', '/cluster', clusterSchema, undefined, o),
     auditEvents: (query = {}, o) => {
       const wanted = Object.entries(query).filter(([, value]) => value !== undefined);
       const search = new URLSearchParams(wanted.map(([name, value]) => [name, String(value)]));

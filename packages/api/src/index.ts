@@ -1,6 +1,7 @@
 /** The REST contract of the relay. Safe in browsers. */
 export * from './api-error.ts';
 export * from './audit.ts';
+export * from './cluster.ts';
 export { createClient, type CallOptions, type Client, type ClientOptions } from './client.ts';
 export * from './error.ts';
 export * from './port.ts';

@@ -18,6 +18,7 @@ export const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   'ssh-proxy': () => import('./commands/ssh-proxy.ts'),
   'ssh-known-hosts': () => import('./commands/ssh-known-hosts.ts'),
   keys: () => import('./commands/keys.ts'),
+  cluster: () => import('./commands/cluster.ts'),
 };
 
 const ALIASES: Readonly<Record<string, string>> = { whoami: 'status' };

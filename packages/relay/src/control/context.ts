@@ -1,3 +1,4 @@
+import type { Cluster } from '@burrow/api';
 import type { Kysely } from 'kysely';
 import type { Audit } from '../audit/audit.ts';
 import type { ChangeFeed } from '../changes/feed.ts';
@@ -52,6 +53,8 @@ export interface ControlContext {
   readonly workloads: LocalWorkloads;
   readonly presence: (agentId: string) => Presence | undefined;
   readonly audit: Pick<Audit, 'record'>;
+  /** The relays as they are now. Bounded; never rejects for a relay that does not answer. */
+  readonly cluster: () => Promise<Cluster>;
   readonly userCa: UserCa;
   readonly logger: ControlLogger;
 }

@@ -1,4 +1,4 @@
-import type { Workspace } from '@burrow/api';
+import type { Cluster, Workspace } from '@burrow/api';
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import type { Audit } from '../audit/audit.ts';
 import type { Principal } from '../auth/principal.ts';
@@ -46,6 +46,8 @@ export interface ControlOptions {
   readonly plugins?: (parts: ControlParts) => readonly FastifyPluginAsync[];
   /** What this relay's links know of an agent. */
   readonly presence: (agentId: string) => Presence | undefined;
+  /** The relays as they are now; default: none are known. */
+  readonly cluster?: () => Promise<Cluster>;
   readonly logger: ControlLogger;
 }
 
@@ -66,6 +68,8 @@ export interface Control extends ControlParts {
   stop(): Promise<void>;
   ensureWorkspace(principal: Principal, wanted: EnsureWorkspace): Promise<Workspace>;
   showWorkspace(principal: Principal, name: string): Promise<Workspace>;
+  /** What the agent said of SSH when it last connected, to any relay. */
+  sshOf(agentId: string): ReturnType<SshMemory['of']>;
 }
 
 export async function createControl(options: ControlOptions): Promise<Control> {
@@ -104,6 +108,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     workloads,
     presence,
     audit: options.audit,
+    cluster: options.cluster ?? (async () => ({ relays: [], problem: null })),
     userCa: options.userCa,
     logger,
   };
@@ -174,5 +179,6 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     stop: () => (stopping ??= stop()),
     ensureWorkspace: (principal, wanted) => ensureWorkspace(context, principal, wanted),
     showWorkspace: (principal, name) => showWorkspace(context, principal, name),
+    sshOf: (agentId) => sshMemory.of(agentId),
   };
 }

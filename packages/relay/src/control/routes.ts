@@ -16,6 +16,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { Auth } from '../auth/auth.ts';
 import { addAuditRoutes } from './audit/routes.ts';
+import { addClusterRoutes } from './cluster/routes.ts';
 import type { ControlContext } from './context.ts';
 import { principalOf, requirePrincipal, type Authenticate } from './require-principal.ts';
 import { addSshRoutes } from './ssh/routes.ts';
@@ -59,6 +60,7 @@ export function apiRoutes(
     });
     addKeyRoutes(app, context, keys);
     addAuditRoutes(app, context);
+    addClusterRoutes(app, context);
     addSshRoutes(app, context);
 
     app.post(

@@ -9,4 +9,5 @@ export type {
 } from './contracts.ts';
 export { DIAL_OUTCOMES, REFUSAL_REASONS } from './contracts.ts';
 export { PEER_LIMITS, type PeerLimits } from './limits.ts';
+export { aloneOf, clusterStatus } from './status.ts';
 export { relayStats, type RelayStats } from './stats.ts';

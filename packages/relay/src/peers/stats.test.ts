@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:http2';
 import { test } from 'node:test';
-import { testRelay } from './testing.ts';
+import { clusterStatus } from './status.ts';
+import { testRelay, type TestRelay } from './testing.ts';
 
 const soon = (): AbortSignal => AbortSignal.timeout(5_000);
 
@@ -48,3 +49,42 @@ async function get(url: string, path: string): Promise<number> {
     session.destroy();
   }
 }
+
+test('the status of the cluster lists who answers, and who does not with the reason', async (t) => {
+  const relays = await Promise.all(['c', 'a', 'b'].map((id) => testRelay(t, id)));
+  const [edge, home, dead] = relays as [TestRelay, TestRelay, TestRelay];
+  await home.connectAgent('a1');
+  await dead.peers.stop();
+  const own = { ...(await home.peers.stats(edge.info, soon())), agents: 7 };
+  const status = await clusterStatus({
+    own: () => own,
+    registry: { relays: async () => relays.map(({ info }) => info), problem: undefined },
+    peers: edge.peers,
+    withinMs: 2_000,
+  });
+  assert.equal(status.problem, null);
+  assert.deepEqual(
+    status.relays.map(({ id, self, stats }) => [id, self, stats?.agents]),
+    [
+      ['a', false, 1],
+      ['b', false, undefined],
+      ['c', true, 7],
+    ],
+  );
+  assert.match(status.relays[1]!.problem!, /ECONNREFUSED/);
+});
+
+test('without the registry the status shows what is known, and what is wrong', async (t) => {
+  const edge = await testRelay(t, 'edge');
+  const own = await (await testRelay(t, 'other')).peers.stats(edge.info, soon());
+  const status = await clusterStatus({
+    own: () => own,
+    registry: {
+      relays: () => Promise.reject(new Error('Redis is away.')),
+      problem: undefined,
+    },
+    peers: edge.peers,
+    withinMs: 2_000,
+  });
+  assert.deepEqual([status.problem, status.relays.length], ['Redis is away.', 1]);
+});
