@@ -22,7 +22,7 @@ import {
   type Relay,
   type Running,
 } from '../testing-system.ts';
-import { run } from './testing-ssh.ts';
+import { run } from '@burrow/ssh/testing';
 
 buildBundle();
 

@@ -6,7 +6,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { run, startServer, type TestServer } from './testing-ssh.ts';
+import { run } from '@burrow/ssh/testing';
+import { startServer, type TestServer } from './testing-ssh.ts';
 
 const to = (it: TestServer): string[] => ['-p', String(it.port), 'ann@127.0.0.1'];
 const wire = (it: TestServer, where: string) =>

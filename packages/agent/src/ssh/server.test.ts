@@ -8,7 +8,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { generateHostKey } from '@burrow/ssh';
-import { run, startServer, type TestServer } from './testing-ssh.ts';
+import { run } from '@burrow/ssh/testing';
+import { startServer, type TestServer } from './testing-ssh.ts';
 
 /** A zombie has ended too: nobody may be there to wait for it. */
 function alive(pid: string): boolean {

@@ -7,7 +7,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import ssh2, { type ClientChannel } from 'ssh2';
-import { run, startServer, type TestServer } from './testing-ssh.ts';
+import { run } from '@burrow/ssh/testing';
+import { startServer, type TestServer } from './testing-ssh.ts';
 
 const to = (it: TestServer): string[] => ['-p', String(it.port), 'ann@127.0.0.1'];
 
@@ -139,7 +140,8 @@ test('where no terminal can be made, the session goes on and says so in one line
   // It is read when the server's first terminal is made, in a process of its own.
   const { pathname: testing } = new URL('testing-ssh.ts', import.meta.url);
   const program = `
-    import { run, startServer } from ${JSON.stringify(testing)};
+    import { run } from ${JSON.stringify(import.meta.resolve('@burrow/ssh/testing'))};
+    import { startServer } from ${JSON.stringify(testing)};
     await using it = await startServer();
     const ran = await run('ssh', [...it.options, '-tt', '-p', String(it.port), 'ann@127.0.0.1', 'cat; exit 3'], { input: 'in' });
     console.log(JSON.stringify(ran));`;

@@ -1,27 +1,15 @@
 /** The built-in server behind a real link, reached by OpenSSH's client over a port of loopback. */
-import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generateHostKey } from '@burrow/ssh';
+import { run, type Ran, type RunOptions } from '@burrow/ssh/testing';
 import { TunnelError } from '@burrow/tunnel';
 import { channelToDuplex } from '@burrow/tunnel/node';
 import { linkPair } from '@burrow/tunnel/testing';
 import { SshServer, type SshServerOptions } from './server.ts';
 import { serveSftp } from './sftp/index.ts';
-
-export interface Ran {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-export interface RunOptions {
-  readonly input?: string | Buffer;
-  readonly env?: Readonly<Record<string, string>>;
-  readonly onChild?: (child: ChildProcess) => void;
-}
 
 export interface TestServer extends AsyncDisposable {
   readonly port: number;
@@ -106,34 +94,4 @@ export async function startServer(over: Partial<SshServerOptions> = {}): Promise
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-export function run(
-  command: string,
-  args: readonly string[],
-  options: RunOptions = {},
-): Promise<Ran> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
-      stdio: 'pipe',
-      env: { ...process.env, SSH_AUTH_SOCK: '', ...options.env },
-    });
-    options.onChild?.(child);
-    const stdout: Buffer[] = [];
-    const stderr: Buffer[] = [];
-    child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
-    child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
-    child.stdin.on('error', () => {});
-    child.stdin.end(options.input ?? '');
-    const late = setTimeout(() => child.kill('SIGKILL'), 30_000);
-    child.on('error', reject);
-    child.on('close', (code) => {
-      clearTimeout(late);
-      resolve({
-        code,
-        stdout: Buffer.concat(stdout).toString(),
-        stderr: Buffer.concat(stderr).toString(),
-      });
-    });
-  });
 }

@@ -1,5 +1,6 @@
 // The gateway with OpenSSH's own client; the workload's server is a stand-in (see testing/).
 import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
@@ -7,7 +8,8 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { generateHostKey } from '@burrow/ssh';
-import { ANN, baseOptions, run, startGateway, TOKEN } from './testing/gateway.ts';
+import { run } from '@burrow/ssh/testing';
+import { ANN, baseOptions, startGateway, TOKEN } from './testing/gateway.ts';
 
 test('a command runs in the workload: output, errors, input, exit code, signal', async () => {
   await using it = await startGateway();
@@ -170,6 +172,33 @@ test('burrow@ says who you are, and jumps end to end', async () => {
   assert.equal(jumped.stdout, 'through\n', jumped.stderr);
   const target = it.channels.at(-1)?.target;
   assert.deepEqual(target?.kind === 'ssh' && target.authorizedKeys, [...it.known.keys.keys()]);
+});
+
+test('a way that is lost is told, also by a jump', async () => {
+  await using it = await startGateway();
+  const base = baseOptions(join(it.folder, 'known_hosts'), it.identity);
+  const proxy = ['ssh', ...base, '-p', String(it.port), '-W', '%h:22', 'burrow@127.0.0.1'];
+  const started = (child: ChildProcess): Promise<unknown> => once(child.stdout ?? child, 'data');
+  const command = 'echo started; exec sleep 100';
+  for (const [code, reason, says] of [
+    ['agent-gone', 'no matter', /The connection to demo was lost: its agent is gone\. Connect/],
+    ['limit', 'There is no room.', /The connection to demo was lost: There is no room\./],
+  ] as const) {
+    for (const [host, options] of [
+      ['demo@127.0.0.1', ['-p', String(it.port)]],
+      ['ann@demo', ['-o', `ProxyCommand=${proxy.join(' ')}`]],
+    ] as const) {
+      let up: Promise<unknown> | undefined;
+      const running = run('ssh', [...base, ...options, host, command], {
+        onChild: (child) => (up = started(child)),
+      });
+      await up;
+      it.lose(code, reason);
+      const ran = await running;
+      assert.equal(ran.code, 255);
+      assert.match(ran.stderr, says);
+    }
+  }
 });
 
 test('a thousand half-finished handshakes do not disturb others', async () => {

@@ -1,15 +1,15 @@
 /** A gateway with people and workloads made up, and OpenSSH's client to try it. */
-import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import type { MessagePort } from 'node:worker_threads';
-import { fingerprintOf, generateHostKey, SERVER_ALGORITHMS, tune, type HostKey } from '@burrow/ssh';
-import type { Channel, HelloInfo } from '@burrow/tunnel';
+import { generateHostKey, type HostKey } from '@burrow/ssh';
+import { run, serveCommands, type Ran, type RunOptions } from '@burrow/ssh/testing';
+import type { Channel, ChannelErrorCode, HelloInfo } from '@burrow/tunnel';
 import { acceptPort } from '@burrow/tunnel/message-port';
 import { channelToDuplex } from '@burrow/tunnel/node';
 import { TEST_HELLO, TEST_WELCOME } from '@burrow/tunnel/testing';
-import ssh2 from 'ssh2';
 import type { Principal } from '../../auth/principal.ts';
 import type { WorkspaceRoute } from '../../control/directory.ts';
 import { createSshGateway, type SshGateway, type SshGatewayOptions } from '../gateway.ts';
@@ -26,6 +26,8 @@ export interface TestGateway extends AsyncDisposable {
   readonly errors: string[];
   /** Lets the gateway's thread fail, as a fault in it would. */
   crash(): Promise<void>;
+  /** Takes the newest channel from under its SSH. */
+  lose(code: ChannelErrorCode, reason: string): void;
   /** Mutable: what the other rooms know. */
   readonly known: {
     keys: Map<string, Principal>;
@@ -45,17 +47,9 @@ export interface TestGateway extends AsyncDisposable {
   ssh(user: string, args?: readonly string[], options?: SshOptions): Promise<Ran>;
 }
 
-export interface SshOptions {
+export interface SshOptions extends RunOptions {
   readonly identity?: string | undefined;
-  readonly input?: string | Buffer;
   readonly options?: readonly string[];
-  readonly onChild?: (child: ChildProcess) => void;
-}
-
-export interface Ran {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
 }
 
 function route(name: string): WorkspaceRoute {
@@ -71,39 +65,17 @@ function route(name: string): WorkspaceRoute {
   };
 }
 
-/** Runs commands, to stand for the agent's server: admits what the channel names. */
-function workloadServer(key: HostKey, channel: Channel): void {
+/** Stands for the agent's server: admits what the channel names. */
+function workloadServer(key: HostKey, channel: Channel): Duplex | undefined {
   const { target } = channel;
-  if (target.kind !== 'ssh') return channel.reset('unsupported', 'Only ssh here.');
-  const server = new ssh2.Server(
-    { hostKeys: [key.privateKey], algorithms: { ...SERVER_ALGORITHMS } },
-    (connection) => {
-      tune(connection);
-      connection.on('error', () => {});
-      connection.on('authentication', (context) => {
-        if (context.method !== 'publickey') return context.reject(['publickey']);
-        const admitted = target.authorizedKeys.includes(fingerprintOf(context.key.data));
-        return admitted ? context.accept() : context.reject(['publickey']);
-      });
-      connection.on('session', (accept) => {
-        accept().on('exec', (acceptExec, _reject, { command }) => {
-          const stream = acceptExec();
-          const child = spawn('sh', ['-c', command], { stdio: 'pipe' });
-          stream.pipe(child.stdin).on('error', () => {});
-          child.stdout.pipe(stream, { end: false });
-          child.stderr.pipe(stream.stderr, { end: false });
-          stream.on('close', () => child.kill('SIGKILL'));
-          child.on('close', (code, signal) => {
-            if (signal === null) stream.exit(code ?? 0);
-            else stream.exit(signal.slice(3));
-            stream.end();
-          });
-        });
-      });
-    },
-  );
-  server.injectSocket(channelToDuplex(channel) as never);
+  if (target.kind !== 'ssh') {
+    channel.reset('unsupported', 'Only ssh here.');
+    return undefined;
+  }
+  const stream = channelToDuplex(channel);
+  serveCommands(stream, { hostKey: key.privateKey, admits: target.authorizedKeys });
   channel.accept();
+  return stream;
 }
 
 export async function startGateway(
@@ -133,6 +105,7 @@ export async function startGateway(
   };
   const events: SshEvent[] = [];
   const channels: Channel[] = [];
+  let last: Duplex | undefined;
   const errors: string[] = [];
   const threads: MessagePort[] = [];
   const deps: AuthorityDeps = {
@@ -175,6 +148,7 @@ export async function startGateway(
     hostKeys: [hostKey.privateKey],
     software: 'Burrow_test',
     keysUrl: () => 'https://burrow.test/',
+    handshakeMs: 20_000,
     ...front,
     deps,
     admitLink: (port: MessagePort) => {
@@ -184,7 +158,7 @@ export async function startGateway(
         handler: {
           onChannel(channel) {
             channels.push(channel);
-            workloadServer(workloadKey, channel);
+            last = workloadServer(workloadKey, channel);
           },
           onClose() {},
         },
@@ -207,6 +181,10 @@ export async function startGateway(
     async crash() {
       // Its thread does not survive the loss of its link.
       threads.at(-1)?.postMessage({ code: 'internal', reason: 'the test' });
+    },
+    lose(code, reason) {
+      channels.at(-1)?.reset(code, reason);
+      last?.destroy();
     },
     known,
     channels,
@@ -241,31 +219,4 @@ export function baseOptions(
     ...(batch ? ['-o', 'BatchMode=yes'] : []),
     ...(identity === undefined ? ['-o', 'IdentityFile=none'] : ['-i', identity]),
   ];
-}
-
-export function run(
-  command: string,
-  args: readonly string[],
-  options: SshOptions = {},
-): Promise<Ran> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: 'pipe' });
-    options.onChild?.(child);
-    const stdout: Buffer[] = [];
-    const stderr: Buffer[] = [];
-    child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
-    child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
-    child.stdin.on('error', () => {});
-    child.stdin.end(options.input ?? '');
-    const late = setTimeout(() => child.kill('SIGKILL'), 30_000);
-    child.on('error', reject);
-    child.on('close', (code) => {
-      clearTimeout(late);
-      resolve({
-        code,
-        stdout: Buffer.concat(stdout).toString(),
-        stderr: Buffer.concat(stderr).toString(),
-      });
-    });
-  });
 }
