@@ -53,6 +53,8 @@ export const CLOSE_TIMEOUT_MS = 2_000;
 export const RESUME_WINDOW_MS = 60_000;
 /** What channels of this process keep to send again, in all, before each is left its first window alone. */
 export const REPLAY_BUDGET_BYTES = 256 * MiB;
+/** Small messages that are kept are copied into slabs of at most this. */
+export const REPLAY_SLAB_BYTES = 64 * KiB;
 /** Channels that have ended and are remembered by an agent, so that a late Open or Resume meets the truth. */
 export const MAX_TOMBSTONES = 4096;
 

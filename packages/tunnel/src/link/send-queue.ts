@@ -1,7 +1,7 @@
-import { COPY_BYTES, MAX_DATA_BYTES } from '../limits.ts';
+import { MAX_DATA_BYTES } from '../limits.ts';
 import type { Batch } from '../wire/encode.ts';
 import { Fifo } from './fifo.ts';
-import { replayBudget } from './replay-budget.ts';
+import { ReplayLog } from './replay-log.ts';
 
 /**
  * Chunks of one direction that wait to be sent, in order, and the Fin behind
@@ -16,18 +16,11 @@ export class SendQueue {
   #fin: 'none' | 'queued' | 'sent' = 'none';
   /** Offset of a Fin that was sent. */
   #finOffset = Infinity;
-  /** Sent, not acknowledged. `#oldest` has left the queue; `#keptFrom` is the offset of its first byte. */
-  #kept: Fifo<Buffer> | undefined;
-  #oldest: Buffer | undefined;
-  #keptFrom = 0;
-  #keptBytes = 0;
+  /** Sent, not acknowledged. Undefined: nothing is kept. */
+  #log: ReplayLog | undefined;
 
   get bytes(): number {
     return this.#bytes;
-  }
-
-  get keptBytes(): number {
-    return this.#keptBytes;
   }
 
   get finQueued(): boolean {
@@ -45,7 +38,7 @@ export class SendQueue {
 
   /** From now on what is sent is kept. Before anything was sent. */
   keep(): void {
-    this.#kept ??= new Fifo();
+    this.#log ??= new ReplayLog();
   }
 
   /** Whether something may leave when `room` bytes of credit are there. */
@@ -72,7 +65,7 @@ export class SendQueue {
     this.#chunks = new Fifo();
     this.#first = undefined;
     this.#bytes = 0;
-    this.#forget();
+    this.#log?.clear();
   }
 
   /** Encodes up to `max` bytes as Data from `offset` on, and the Fin if it is its turn. Returns the payload bytes. */
@@ -89,7 +82,7 @@ export class SendQueue {
         this.#first = piece === chunk ? undefined : chunk.subarray(left);
         left -= piece.length;
         batch.more(piece);
-        if (this.#kept !== undefined) this.#keep(piece);
+        this.#log?.push(piece);
       }
     }
     if (this.#bytes === 0 && this.#fin === 'queued') {
@@ -102,58 +95,25 @@ export class SendQueue {
 
   /** The other side has handed on everything below `offset`. */
   acknowledge(offset: number): void {
-    if (this.#kept === undefined) return;
-    const before = this.#keptBytes;
-    for (;;) {
-      const oldest = (this.#oldest ??= this.#kept.shift());
-      if (oldest === undefined || this.#keptFrom + oldest.length > offset) break;
-      this.#keptFrom += oldest.length;
-      this.#keptBytes -= oldest.length;
-      this.#oldest = undefined;
-    }
-    replayBudget.add(this.#keptBytes - before);
+    this.#log?.acknowledge(offset);
   }
 
   /** What follows `offset` is to be sent again; everything below has arrived. Only after `keep`. */
   rewind(offset: number): void {
-    this.acknowledge(offset);
     const again = new Fifo<Buffer>();
-    const skip = offset - this.#keptFrom;
-    let bytes = 0;
-    for (const chunk of this.#unsent(skip)) {
+    for (const chunk of this.#log?.take(offset) ?? []) {
       again.push(chunk);
-      bytes += chunk.length;
+      this.#bytes += chunk.length;
     }
-    this.#forget();
+    if (this.#first !== undefined) again.push(this.#first);
+    this.#first = undefined;
+    for (let chunk = this.#chunks.shift(); chunk !== undefined; chunk = this.#chunks.shift()) {
+      again.push(chunk);
+    }
     this.#chunks = again;
-    this.#bytes = bytes;
-    this.#keptFrom = offset;
     if (this.#fin === 'sent' && offset <= this.#finOffset) {
       this.#fin = 'queued';
       this.#finOffset = Infinity;
     }
-  }
-
-  *#unsent(skip: number): Generator<Buffer> {
-    let chunk = this.#oldest ?? this.#kept?.shift();
-    if (chunk !== undefined && skip > 0) chunk = chunk.subarray(skip);
-    for (; chunk !== undefined; chunk = this.#kept?.shift()) yield chunk;
-    if (this.#first !== undefined) yield this.#first;
-    this.#first = undefined;
-    while ((chunk = this.#chunks.shift()) !== undefined) yield chunk;
-  }
-
-  /** A kept keystroke must not hold on to the 64 KiB that it came in. */
-  #keep(piece: Buffer): void {
-    this.#kept?.push(piece.length < COPY_BYTES ? Buffer.from(piece) : piece);
-    this.#keptBytes += piece.length;
-    replayBudget.add(piece.length);
-  }
-
-  #forget(): void {
-    replayBudget.add(-this.#keptBytes);
-    this.#keptBytes = 0;
-    this.#oldest = undefined;
-    if (this.#kept !== undefined) this.#kept = new Fifo();
   }
 }
