@@ -41,6 +41,7 @@ export function composeSsh(deps: RelaySshDeps): RelaySsh {
     proxyProtocol: config.listen.proxyProtocol,
     trustedProxies: config.listen.trustedProxies,
     hostKeys: keys.sshHost.map((key) => key.privateKey),
+    handshakeMs: config.ssh.handshakeTimeoutMs,
     // Some abilities of OpenSSH's client (the end of output that nobody reads) are for its own kind only.
     software: `OpenSSH_burrow_${VERSION}`,
     keysUrl: () => new URL('/', deps.publicUrl()).href,

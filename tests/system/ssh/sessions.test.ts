@@ -49,7 +49,7 @@ async function together(count: number, open: (index: number) => Started): Promis
   }
 }
 
-describe('a hundred at once', { timeout: 240_000 }, () => {
+describe('a hundred at once, on one connection', { concurrency: 2, timeout: 240_000 }, () => {
   // On one connection a jump differs from `burrow ssh-proxy` in nothing but how it was made.
   for (const way of ['gateway', 'proxy'] as const) {
     for (const server of SERVERS) {
@@ -62,7 +62,9 @@ describe('a hundred at once', { timeout: 240_000 }, () => {
       });
     }
   }
+});
 
+describe('a hundred at once', { timeout: 240_000 }, () => {
   // By `burrow ssh-proxy`: tests/system/ssh-network.test.ts. With a real sshd each connection costs
   // three of its processes; that it takes a hundred is no work of ours.
   for (const way of ['gateway', 'jump'] as const) {

@@ -128,6 +128,9 @@ const ssh = z.strictObject({
     .optional()
     .describe('Address that the SSH gateway listens on. Default: listen.host.'),
   port: count(0, 65_535).default(2_222).describe('Port of the SSH gateway; 0 takes any free one.'),
+  handshakeTimeoutMs: milliseconds(1_000, 120_000)
+    .default(20_000)
+    .describe('How long a new connection may take to exchange keys and begin to sign in.'),
   hostKeyFiles: z
     .array(z.string().min(1))
     .default([])

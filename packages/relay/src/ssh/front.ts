@@ -21,6 +21,7 @@ import type { Origin, SignedIn, SshAuthority, SshGatewayThread } from './authori
 import { pass } from './bridge.ts';
 import { serveHome } from './home.ts';
 import { SSH_LIMITS } from './limits.ts';
+import { lostSentence } from './lost-sentence.ts';
 import { SENTENCES } from './sentences.ts';
 import { ReplyOrder } from './reply-order.ts';
 import { handleSignIn } from './sign-in.ts';
@@ -40,6 +41,8 @@ export interface FrontOptions {
   readonly trustedProxies?: readonly string[];
   /** Where people add keys. */
   readonly keysUrl: string;
+  /** From connecting to the first try to sign in. */
+  readonly handshakeMs: number;
 }
 
 /** A connection that is not signed in yet. */
@@ -96,7 +99,7 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
     if (sockets.size >= SSH_LIMITS.connections) return void socket.destroy();
     sockets.add(socket);
     // Whoever says nothing is not heard by ssh2 either.
-    const silent = setTimeout(() => socket.destroy(), SSH_LIMITS.handshakeMs);
+    const silent = setTimeout(() => socket.destroy(), options.handshakeMs);
     socket.once('close', () => {
       sockets.delete(socket);
       clearTimeout(silent);
@@ -105,7 +108,7 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
     if (options.proxyProtocol !== true || !trusted.has(peer)) return meet(socket, peer, silent);
     const ignore = (): void => {};
     socket.on('error', ignore);
-    readProxyHeader(socket, AbortSignal.timeout(SSH_LIMITS.handshakeMs)).then(
+    readProxyHeader(socket, AbortSignal.timeout(options.handshakeMs)).then(
       (address) => {
         meet(socket, address ?? peer, silent);
         socket.off('error', ignore);
@@ -212,38 +215,34 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
       if (place?.kind === 'home') return;
       const name = place?.name ?? asked;
       const patience = setTimeout(() => sendBanner(connection, SENTENCES.waiting(name)), 1_000);
-      try {
-        const to = await authority.find(who.id, name);
-        if ('refused' in to) throw new Error(to.refused);
-        const certificate =
-          to.server === 'sshd'
-            ? await authority.certificate(who.id, to.workspace, key.publicLine)
-            : undefined;
-        const made = await connectWorkload({
-          link,
-          to,
-          person: who,
-          key,
-          certificate,
-          signal: gone.signal,
-        }).catch((error: Error) => {
-          void authority.failed(who.id, to.workspace, error.message).catch(() => {});
-          throw error;
-        });
-        workload = made;
-        made.onMessage = (payload) => {
-          if (!bridged) return false;
-          const passed = pass(payload, made.connection, connection);
-          replies.answered(payload);
-          return passed;
-        };
-        void made.ended.then((error) =>
-          error === undefined ? connection.end() : turnAway(SENTENCES.lost(to.workspace)),
-        );
-        await authority.note(who.id, 'opened', to.workspace);
-      } finally {
-        clearTimeout(patience);
-      }
+      const to = await authority.find(who.id, name).finally(() => clearTimeout(patience));
+      if ('refused' in to) throw new Error(to.refused);
+      const certificate =
+        to.server === 'sshd'
+          ? await authority.certificate(who.id, to.workspace, key.publicLine)
+          : undefined;
+      const made = await connectWorkload({
+        link,
+        to,
+        person: who,
+        key,
+        certificate,
+        signal: gone.signal,
+      }).catch((error: Error) => {
+        void authority.failed(who.id, to.workspace, error.message).catch(() => {});
+        throw error;
+      });
+      workload = made;
+      made.onMessage = (payload) => {
+        if (!bridged) return false;
+        const passed = pass(payload, made.connection, connection);
+        replies.answered(payload);
+        return passed;
+      };
+      void made.ended.then((error) =>
+        error === undefined ? connection.end() : turnAway(lostSentence(to.workspace, error)),
+      );
+      await authority.note(who.id, 'opened', to.workspace);
     }
 
     function turnAway(sentence: string): void {

@@ -1,13 +1,16 @@
-import { OPEN_FAILURE, refuseChannel } from '@burrow/ssh';
-import { mendOutput } from '@burrow/ssh';
+import { disconnect, mendOutput, OPEN_FAILURE, refuseChannel } from '@burrow/ssh';
 import type { Connection, ServerChannel } from 'ssh2';
 import type { Link } from '@burrow/tunnel';
 import { channelToDuplex } from '@burrow/tunnel/node';
 import type { SignedIn, SshAuthority } from './authority.ts';
 import { SSH_LIMITS } from './limits.ts';
+import { lostSentence } from './lost-sentence.ts';
 import { SENTENCES } from './sentences.ts';
 import { workspaceOf } from './user-name.ts';
 import { openSsh } from './workload-connection.ts';
+
+/** The port that OpenSSH says `ssh -W` and `-J` come from, which have none; `-L` names a real one. */
+const STANDARD_STREAMS = 65_535;
 
 export interface HomeDeps {
   readonly authority: SshAuthority;
@@ -55,7 +58,13 @@ export function serveHome(connection: Connection, person: SignedIn, deps: HomeDe
           inner.destroy();
           outer.destroy();
         };
-        inner.on('error', end).on('close', () => {
+        inner.on('error', (error) => {
+          // Of a jump this connection is all that there is: so it can end with a sentence, as the channel cannot.
+          const alone = open === 1 && info.srcPort === STANDARD_STREAMS;
+          if (alone) disconnect(connection, lostSentence(workspace, error));
+          end();
+        });
+        inner.on('close', () => {
           open -= 1;
           end();
         });

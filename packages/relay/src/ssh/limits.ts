@@ -1,7 +1,5 @@
 /** The SSH gateway's caps. `docs/limits.md` lists them. */
 export const SSH_LIMITS = {
-  /** From connecting to the first try to sign in: versions and keys are exchanged. */
-  handshakeMs: 20_000,
   /** From connecting to being signed in; a person may be typing. */
   signInMs: 60_000,
   /** Instead, once a link to approve was shown: the link's own life and a bit. */

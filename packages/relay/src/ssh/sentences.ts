@@ -14,8 +14,11 @@ export const SENTENCES = {
   unreachable: (workspace: string, why: string) => `Cannot reach ${workspace}: ${why}`,
   hostKey: (workspace: string) =>
     `The SSH server in ${workspace} does not have the host key that its agent reported. Nothing was sent to it. Ask who runs the workload.`,
-  lost: (workspace: string) =>
-    `The connection to ${workspace} was lost: its agent is gone. Connect again once it is back.`,
+  /** `why`: of the channel or of SSH; undefined when it says no more than that the way is gone. */
+  lost: (workspace: string, why?: string) =>
+    why === undefined
+      ? `The connection to ${workspace} was lost: its agent is gone. Connect again once it is back.`
+      : `The connection to ${workspace} was lost: ${why}`,
   relayStops: 'The relay shuts down. Connect again.',
   onlyJumps:
     'This is the relay itself: it runs no commands and forwards no ports. Use ssh <workspace>@… or ssh -J burrow@… <workspace>.',
