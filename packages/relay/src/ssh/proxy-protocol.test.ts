@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { baseOptions, run, startGateway, type TestGateway } from './testing/gateway.ts';
+import { run } from '@burrow/ssh/testing';
+import { baseOptions, startGateway, type TestGateway } from './testing/gateway.ts';
 
 const behindProxy = (trustedProxies: readonly string[]): Promise<TestGateway> =>
   startGateway({}, { proxyProtocol: true, trustedProxies });
