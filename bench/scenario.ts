@@ -3,6 +3,7 @@ import type { Burrow } from './systems/burrow.ts';
 import type { SshServer } from './systems/ssh.ts';
 import type { SshLoad } from './systems/ssh-load.ts';
 import type { SshWays } from './systems/ssh-ways.ts';
+import type { TwoRelays } from './systems/two-relays.ts';
 import type { Workload } from './systems/workload.ts';
 
 export const SYSTEM_NAMES = ['burrow', 'direct', 'nginx', 'caddy', 'ssh-r'] as const;
@@ -30,6 +31,8 @@ export interface Stand {
   slowSystem(name: SystemName): Promise<System>;
   /** For scenarios that start links or agents of their own. */
   burrow(): Promise<Burrow>;
+  /** One agent and two relays, of which it is linked to one. */
+  twoRelays(): Promise<TwoRelays>;
   sshServer(): Promise<SshServer>;
   /** Ways to an SSH server of this machine's user. */
   sshWays(): Promise<SshWays>;

@@ -10,6 +10,7 @@ import { startSlowLine } from './systems/slow-line.ts';
 import { startReverseTunnel, startSshServer, type SshServer } from './systems/ssh.ts';
 import { sshLoad } from './systems/ssh-load.ts';
 import { startSshWays, type SshWays } from './systems/ssh-ways.ts';
+import { startTwoRelays } from './systems/two-relays.ts';
 import { startWorkload } from './systems/workload.ts';
 
 /** Starts a value when first asked for, once. */
@@ -76,6 +77,7 @@ export async function startStand(options: StandOptions): Promise<RunningStand> {
     workload,
     file: workload.file,
     burrow,
+    twoRelays: once(() => use(startTwoRelays(directory, workload))),
     sshServer,
     sshWays,
     sshLoad: sshLoad(directory, sshMegabytes),

@@ -23,6 +23,14 @@ function atLeast(report: Report, scenario: string, factor: number, other: Other)
   return [{ scenario, target: `>= ${factor} x ${other}`, measured, met: ratio >= factor }];
 }
 
+/** A result that is a ratio already. */
+function atLeastOf(report: Report, scenario: string, factor: number): Verdict[] {
+  const row = report[scenario];
+  if (row?.burrow === undefined) return [];
+  const measured = `${row.burrow.toFixed(2)} ${row.unit}`;
+  return [{ scenario, target: `>= ${factor} ${row.unit}`, measured, met: row.burrow >= factor }];
+}
+
 function atMost(
   scenario: string,
   value: number | undefined,
@@ -89,6 +97,8 @@ export function judge(report: Report): Verdict[] {
     ]),
     ...atMost('idle-link-kb', report['idle-link-kb']?.burrow, 40, 'KB'),
     ...atMost('first-byte-ms', report['first-byte-ms']?.burrow, 500, 'ms'),
+    ...atLeastOf(report, 'two-relays-rps-ratio', 0.6),
+    ...atMost('two-relays-p50-added', report['two-relays-p50-added']?.burrow, 200, 'µs added'),
     ...atLeast(report, 'wan-download', 0.8, 'direct'),
     ...atMost('wan-keystroke-p99', report['wan-keystroke-p99']?.burrow, ROUND_TRIP_MS + 30, 'ms'),
     ...sshTargets(report),

@@ -44,9 +44,9 @@ export class Child {
     return this.#said;
   }
 
-  /** Waits until `ready()` holds; throws with the process's own words when it dies or 15 s pass. */
-  async until(ready: () => boolean | Promise<boolean>): Promise<void> {
-    const deadline = performance.now() + 15_000;
+  /** Waits until `ready()` holds; throws with the process's own words when it dies or the time is over. */
+  async until(ready: () => boolean | Promise<boolean>, withinMs = 15_000): Promise<void> {
+    const deadline = performance.now() + withinMs;
     while (!(await ready())) {
       if (this.#process.exitCode !== null || performance.now() > deadline)
         throw new Error(`${this.#name} did not get ready:\n${this.#said}`);
@@ -63,13 +63,13 @@ export class Child {
     return this.until(() => accepts(port));
   }
 
-  /** Ends it: SIGTERM, and SIGKILL after 3 s. */
-  async stop(): Promise<void> {
+  /** Ends it: SIGTERM, and SIGKILL when that was not enough. */
+  async stop(withinMs = 3_000): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null || this.pid === 0)
       return;
     const exited = once(this.#process, 'exit');
     this.#process.kill('SIGTERM');
-    const force = setTimeout(() => this.#process.kill('SIGKILL'), 3000);
+    const force = setTimeout(() => this.#process.kill('SIGKILL'), withinMs);
     await exited;
     clearTimeout(force);
   }

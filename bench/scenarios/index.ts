@@ -5,6 +5,7 @@ import { httpC1 } from './http-c1.ts';
 import { httpC32 } from './http-c32.ts';
 import { idleLink } from './idle-link.ts';
 import { SSH_SCENARIOS } from './ssh/index.ts';
+import { twoRelays } from './two-relays.ts';
 import { upload } from './upload.ts';
 import { wanDownload } from './wan-download.ts';
 import { wanKeystroke } from './wan-keystroke.ts';
@@ -18,6 +19,7 @@ export const SCENARIOS: readonly Scenario[] = [
   wsEcho,
   idleLink,
   firstByteMs,
+  twoRelays,
   wanDownload,
   wanKeystroke,
   ...SSH_SCENARIOS,
