@@ -247,6 +247,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       },
       log: logger,
       audit,
+      observer: metrics.clients,
       addressOf: ({ headers }) => forwardedHops(headers)[0] ?? '',
     });
     const ssh = config.ssh.enabled

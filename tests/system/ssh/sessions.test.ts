@@ -6,7 +6,15 @@ import { after, before, describe, test } from 'node:test';
 import { eventually } from '../../harness/eventually.ts';
 import { processesIn } from '../../harness/processes.ts';
 import { run } from '../../harness/run.ts';
-import { addKey, hostOf, SERVERS, startStand, type Stand, type Started } from './support/stand.ts';
+import {
+  addKey,
+  hostOf,
+  metric,
+  SERVERS,
+  startStand,
+  type Stand,
+  type Started,
+} from './support/stand.ts';
 
 let stand: Stand;
 
@@ -177,6 +185,8 @@ describe('access that is taken away', { timeout: 60_000 }, () => {
 
 test('afterwards nothing is open, and nothing runs in the workload', async () => {
   await stand.idle();
+  // One each for two hundred connections, and for what the masters shared.
+  assert.ok((await metric(stand.burrow, 'burrow_channels_opened_total')) > 200);
   await eventually('no process', async () => {
     const { stdout } = await stand.tool('pgrep', ['-fx', `sleep ${MARK}`]);
     if (stdout !== '') throw new Error(stdout);

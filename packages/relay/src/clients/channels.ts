@@ -12,7 +12,7 @@ import {
 } from '@burrow/tunnel';
 import type { Principal } from '../auth/principal.ts';
 import type { WorkspaceRoute } from '../control/directory.ts';
-import type { ClientAudit, ClientsLog } from './contracts.ts';
+import type { ClientAudit, ClientsLog, ClientsObserver } from './contracts.ts';
 import type { ClientLimits } from './limits.ts';
 import type { People } from './people.ts';
 import type { Reach } from './reach.ts';
@@ -32,6 +32,7 @@ export interface ChannelsDeps {
   readonly limits: Pick<ClientLimits, 'channelsPerLink'>;
   readonly log: ClientsLog;
   readonly audit: ClientAudit | undefined;
+  readonly observer: Pick<ClientsObserver, 'channelOpened'> | undefined;
   /** Channels that broke may go on. */
   readonly resumes: boolean;
 }
@@ -187,6 +188,7 @@ export class ClientChannels {
       joinChannel(channel, link, { ...to, metadata, workload: agentId }, events),
     );
     const facts = { channel: channel.uid, workspace: route.name };
+    this.#deps.observer?.channelOpened();
     this.#deps.log.debug({ ...facts, link: link.id }, 'channel joined');
     this.#note('ssh.session-opened', 'ok', facts, to.principal, to.target, 'end to end');
   }

@@ -124,6 +124,24 @@ test('a revoked token ends its links within a second, and others stay', async ()
   assert.equal(stand.clients.channels, 0);
 });
 
+test('links and channels are counted, however they end', async () => {
+  const stand = clientsStand();
+  await stand.connectAgent();
+  const ann = await stand.dialAsAnn();
+  const near = ann.open('demo');
+  await near.until((r) => r.opened);
+  await ann.open('nowhere').until((r) => r.closed);
+  await stand.dial('burrow_pat_x');
+  stand.tokens.delete(ANNS_TOKEN);
+  await ann.closed;
+  assert.deepEqual(stand.counted, [
+    'opened grpc',
+    'channel',
+    'refused token-unknown',
+    'closed token-revoked',
+  ]);
+});
+
 test('a channel is cut when its workspace is given away or gone; the link stays', async () => {
   const stand = clientsStand();
   await stand.connectAgent();

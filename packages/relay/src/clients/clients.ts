@@ -29,7 +29,7 @@ interface OpenLink extends Held {
 
 /** The room of people's programs: who they are, what they may open, and until when. */
 export function createClients(options: ClientsOptions): Clients {
-  const { tokens, settings, log, audit } = options;
+  const { tokens, settings, log, audit, observer } = options;
   const limits = { ...CLIENT_LIMITS, ...options.limits };
   const reach = new Reach({ ...options, limits, waitForAgentMs: settings.waitForAgentMs });
   const people = new People(limits);
@@ -45,6 +45,7 @@ export function createClients(options: ClientsOptions): Clients {
     limits,
     log,
     audit,
+    observer,
     addressOf: options.addressOf ?? (() => ''),
     person: (token) => personOf(token, tokens, settings.authenticateWithinMs),
     verify: (token) => tokens.verify(token),
@@ -91,6 +92,7 @@ export function createClients(options: ClientsOptions): Clients {
           );
       const { transport, remoteAddress } = incoming;
       if (!known) log.error({ error: (error as Error).message }, 'cannot admit a client');
+      observer?.linkRefused(refusal.code);
       log.info(
         { code: refusal.code, reason: refusal.message, transport, remoteAddress },
         'client refused',
@@ -105,7 +107,7 @@ export function createClients(options: ClientsOptions): Clients {
     const { transport, remoteAddress, token = '' } = incoming;
     const leave = people.enter(person.userId);
     const channels = new ClientChannels(
-      { reach, people, limits, log, audit, resumes: settings.resumeMs > 0 },
+      { reach, people, limits, log, audit, observer, resumes: settings.resumeMs > 0 },
       { person, remoteAddress },
     );
     /** What the handler learns: it is made before the link. */
@@ -125,6 +127,7 @@ export function createClients(options: ClientsOptions): Clients {
           if (entry === undefined) return;
           open.delete(entry);
           watch.remove(entry);
+          observer?.linkClosed(error.code);
           log.info(
             { user: person.username, link: entry.link.id, code: error.code, reason: error.message },
             'client link closed',
@@ -149,6 +152,7 @@ export function createClients(options: ClientsOptions): Clients {
     known.entry = entry;
     open.add(entry);
     watch.add(entry);
+    observer?.linkOpened(transport);
     log.info(
       {
         ...{ user: person.username, link: link.id, transport, remoteAddress },
@@ -186,7 +190,7 @@ export function createClients(options: ClientsOptions): Clients {
   async function acceptInternal(port: MessagePort): Promise<void> {
     const opener: Opener = { person: undefined, remoteAddress: undefined };
     const channels = new ClientChannels(
-      { reach, people, limits, log, audit, resumes: settings.resumeMs > 0 },
+      { reach, people, limits, log, audit, observer, resumes: settings.resumeMs > 0 },
       opener,
     );
     const known: { entry?: OpenLink; closed?: boolean } = {};

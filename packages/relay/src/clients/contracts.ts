@@ -2,10 +2,10 @@ import type { MessagePort } from 'node:worker_threads';
 import type { AccessTokens } from '../auth/tokens.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { WorkspaceDirectory } from '../control/directory.ts';
-import type { Admission } from '../links/admission.ts';
+import type { Admission, Transport } from '../links/admission.ts';
 import type { UpgradeHandler } from '../links/websocket-endpoint.ts';
 import type { LinkChooser } from '../routing/router.ts';
-import type { WelcomeInfo } from '@burrow/tunnel';
+import type { TunnelErrorCode, WelcomeInfo } from '@burrow/tunnel';
 import type { ClientLimits } from './limits.ts';
 
 /** pino fits. */
@@ -30,6 +30,18 @@ export interface ClientAudit {
   }): void;
 }
 
+/** Counts what comes and goes. */
+export interface ClientsObserver {
+  linkOpened(transport: ClientTransport): void;
+  linkClosed(code: TunnelErrorCode): void;
+  linkRefused(code: TunnelErrorCode): void;
+  /** Joined with one to an agent; over whichever link, the gateway's own too. */
+  channelOpened(): void;
+}
+
+/** `plain`: SSH in a WebSocket, without a tunnel's link inside. */
+export type ClientTransport = Transport | 'plain';
+
 export interface ClientsOptions {
   readonly tokens: Pick<AccessTokens, 'verify'>;
   readonly directory: WorkspaceDirectory;
@@ -41,6 +53,7 @@ export interface ClientsOptions {
   readonly limits?: Partial<ClientLimits>;
   readonly log: ClientsLog;
   readonly audit?: ClientAudit;
+  readonly observer?: ClientsObserver;
   /** Where an upgrade comes from. */
   readonly addressOf?: (request: import('node:http').IncomingMessage) => string;
 }

@@ -33,6 +33,8 @@ export interface ClientsStand {
   /** Channels that reached the agent of `demo`. */
   readonly atAgent: Recorder[];
   readonly events: Event[];
+  /** What was counted, in order: `opened grpc`, … */
+  readonly counted: string[];
   /** Connects the agent of `demo`; returns its end of the link. */
   connectAgent(): Promise<Link>;
   /** Resolves with the refusal, or with a link. */
@@ -69,6 +71,7 @@ export function clientsStand(
     ['away', route('away')],
   ]);
   const events: Event[] = [];
+  const counted: string[] = [];
   const atAgent: Recorder[] = [];
   const quiet = { debug() {}, info() {}, warn() {}, error() {} };
   const clients = createClients({
@@ -91,6 +94,12 @@ export function clientsStand(
     limits: { watchMs: 10, refusalMs: 5, ...over.limits },
     log: quiet,
     audit: { record: (event) => void events.push(event) },
+    observer: {
+      linkOpened: (transport) => void counted.push(`opened ${transport}`),
+      linkClosed: (code) => void counted.push(`closed ${code}`),
+      linkRefused: (code) => void counted.push(`refused ${code}`),
+      channelOpened: () => void counted.push('channel'),
+    },
   });
 
   const dial: ClientsStand['dial'] = async (token, plaintextHost) => {
@@ -134,6 +143,7 @@ export function clientsStand(
     routes,
     atAgent,
     events,
+    counted,
     async connectAgent() {
       const pair = await linkPair({
         dialler: {

@@ -7,7 +7,7 @@ import type { Principal } from '../auth/principal.ts';
 import type { UpgradeHandler } from '../links/websocket-endpoint.ts';
 import type { AccessWatch } from './access-watch.ts';
 import { closeOf } from './close-codes.ts';
-import type { ClientAudit, ClientsLog } from './contracts.ts';
+import type { ClientAudit, ClientsLog, ClientsObserver } from './contracts.ts';
 import type { ClientLimits } from './limits.ts';
 import type { People } from './people.ts';
 import type { Reach } from './reach.ts';
@@ -26,6 +26,7 @@ export interface WebSocketSshDeps {
   readonly limits: ClientLimits;
   readonly log: ClientsLog;
   readonly audit: ClientAudit | undefined;
+  readonly observer: ClientsObserver | undefined;
   readonly addressOf: (request: IncomingMessage) => string;
   /** Rejects with TunnelError. */
   readonly person: (token: string | undefined) => Promise<Principal>;
@@ -79,6 +80,7 @@ export function webSocketSsh(deps: WebSocketSshDeps): WebSocketSsh {
           : new TunnelError('internal', 'The relay cannot open this now; try again shortly.');
       if (refusal !== error) log.error({ error: (error as Error).message }, 'cannot open SSH');
       const { code, message: reason } = refusal;
+      deps.observer?.linkRefused(code);
       log.info(
         { workspace: name, user: person?.username, code, reason, remoteAddress },
         'SSH over a WebSocket refused',
@@ -140,12 +142,15 @@ export function webSocketSsh(deps: WebSocketSshDeps): WebSocketSsh {
     };
     open.add(channel);
     watch.add(held);
+    deps.observer?.linkOpened('plain');
+    deps.observer?.channelOpened();
     log.info({ ...facts, remoteAddress: from.remoteAddress }, 'SSH over a WebSocket opened');
     note('ssh.session-opened', 'end to end, over a WebSocket');
     const opened = performance.now();
     channel.onEnd = () => {
       open.delete(channel);
       watch.remove(held);
+      deps.observer?.linkClosed(cut?.code ?? 'cancelled');
       from.leave();
       const seconds = Math.round((performance.now() - opened) / 1000);
       log.info({ ...facts, seconds }, 'SSH over a WebSocket closed');

@@ -27,6 +27,13 @@ export interface RelayMetrics {
   /** From the loss until it goes on. */
   channelResumed(seconds: number): void;
   channelGivenUp(): void;
+  /** Of people's programs. */
+  readonly clients: {
+    linkOpened(transport: string): void;
+    linkClosed(code: TunnelErrorCode): void;
+    linkRefused(code: TunnelErrorCode): void;
+    channelOpened(): void;
+  };
   connectionRefused(why: string): void;
   auditDropped(count: number): void;
   /** One request through the gateway. `outcome` is one of a fixed few. */
@@ -134,6 +141,26 @@ export function createMetrics(sources: MetricSources): RelayMetrics {
   const linksClosed = counter('burrow_links_closed_total', 'Links ended, by reason.', ['code']);
   const linksRefused = counter('burrow_links_refused_total', 'Links refused, by reason.', ['code']);
   const channelsOpened = counter('burrow_channels_opened_total', 'Channels opened.');
+  const clientLinks = new Gauge({
+    name: 'burrow_client_links',
+    help: 'Connected links of people’s programs, and WebSockets with SSH.',
+    registers,
+  });
+  const clientLinksOpened = counter(
+    'burrow_client_links_opened_total',
+    'Links of people’s programs that were accepted.',
+    ['transport'],
+  );
+  const clientLinksClosed = counter(
+    'burrow_client_links_closed_total',
+    'Links of people’s programs that ended, by reason.',
+    ['code'],
+  );
+  const clientLinksRefused = counter(
+    'burrow_client_links_refused_total',
+    'Links of people’s programs that were refused, by reason.',
+    ['code'],
+  );
   const connectionsRefused = counter(
     'burrow_connections_refused_total',
     'Connections closed before a request.',
@@ -192,6 +219,18 @@ export function createMetrics(sources: MetricSources): RelayMetrics {
     linkRefused: (code) => linksRefused.inc({ code }),
     channelOpened: () => channelsOpened.inc(),
     channelConnected: (seconds) => opening.observe(seconds),
+    clients: {
+      linkOpened(transport) {
+        clientLinks.inc();
+        clientLinksOpened.inc({ transport });
+      },
+      linkClosed(code) {
+        clientLinks.dec();
+        clientLinksClosed.inc({ code });
+      },
+      linkRefused: (code) => clientLinksRefused.inc({ code }),
+      channelOpened: () => channelsOpened.inc(),
+    },
     connectionRefused: (why) => connectionsRefused.inc({ why }),
     auditDropped: (count) => auditDropped.inc(count),
     request: (outcome) => requests.inc({ outcome }),

@@ -281,6 +281,7 @@ async function idle(burrow: Burrow): Promise<void> {
   await eventually('no channel is open, and nobody is signed in by SSH', async () => {
     assert.equal(await metric(burrow, 'burrow_channels'), 0, 'channels');
     assert.equal(await metric(burrow, 'burrow_ssh_signed_in'), 0, 'people signed in by SSH');
+    assert.equal(await metric(burrow, 'burrow_client_links'), 0, 'links of people’s programs');
     return true;
   });
 }
