@@ -3,10 +3,19 @@ import { Command, CommanderError, Option } from 'commander';
 import { LEAVES } from './config/leaves.ts';
 import { loadConfig, type LoadedConfig } from './config/load.ts';
 import { printJson, printYaml } from './config/print.ts';
+import type { Config } from './config/schema.ts';
 import { RelayError } from './errors.ts';
 import { KEY_PURPOSES, runKeysCommand, type KeysVerb } from './keys/command.ts';
 import type { KeyPurpose } from './keys/tables.ts';
 import { censor } from './observe/censor.ts';
+import { createLogger } from './observe/logger.ts';
+import {
+  checkForProcesses,
+  configOfProcess,
+  PROCESS_NUMBER,
+  processCount,
+} from './processes/per-process.ts';
+import { runProcesses, SERVING } from './processes/run-processes.ts';
 import { createRelay } from './relay.ts';
 import { VERSION } from './version.ts';
 
@@ -31,7 +40,7 @@ export async function main(
     .showHelpAfterError('(burrow relay --help lists all options)')
     .action(async (_options: unknown, command: Command) => {
       tuneCollector();
-      code = await run(read(command, env));
+      code = await runAsConfigured(read(command, env), env);
     });
   addSettings(program);
   program
@@ -112,7 +121,29 @@ function read(command: Command, env: NodeJS.ProcessEnv): LoadedConfig {
   return loadConfig({ file: options['config'], env, flags });
 }
 
-async function run({ config }: LoadedConfig): Promise<number> {
+/** Runs a relay, or the processes of one, of which this may be one. */
+async function runAsConfigured({ config }: LoadedConfig, env: NodeJS.ProcessEnv): Promise<number> {
+  const number = Number(env[PROCESS_NUMBER] ?? 0);
+  if (number > 0) return run(configOfProcess(config, number), true);
+  const count = processCount(config);
+  if (count === 1) return run(config);
+  checkForProcesses(config);
+  const log = createLogger(config.log);
+  try {
+    return await runProcesses({
+      count,
+      command: process.execPath,
+      args: [...process.execArgv, ...process.argv.slice(1)],
+      env,
+      log: log.logger,
+    });
+  } finally {
+    log.flush();
+  }
+}
+
+/** `oneOfSeveral`: it tells the process that started it when it serves, and ends with that one. */
+async function run(config: Config, oneOfSeveral = false): Promise<number> {
   const relay = await createRelay(config);
   const stopped = Promise.withResolvers<void>();
   let signals = 0;
@@ -124,14 +155,18 @@ async function run({ config }: LoadedConfig): Promise<number> {
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
+  if (oneOfSeveral) process.on('disconnect', onSignal);
   try {
     await relay.start();
+    if (oneOfSeveral) process.send?.(SERVING);
     await stopped.promise;
   } catch (error) {
     if (signals === 0) throw error;
   } finally {
     process.removeListener('SIGTERM', onSignal);
     process.removeListener('SIGINT', onSignal);
+    process.removeListener('disconnect', onSignal);
+    if (oneOfSeveral && process.connected) process.disconnect();
   }
   return 0;
 }

@@ -59,6 +59,12 @@ const listen = z.strictObject({
     .describe(
       'How long a new connection may take to say which protocol it speaks, TLS handshake included.',
     ),
+  reusePort: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Other processes may listen on the same ports (SO_REUSEPORT, Linux); connections are spread over them. `processes` sets it.',
+    ),
   maxConnections: count(1, 1_000_000).default(20_000).describe('Open connections in all.'),
   maxConnectionsPerAddress: count(1, 1_000_000)
     .default(2_000)
@@ -381,6 +387,15 @@ export const configSchema = z.strictObject({
     .min(1)
     .default('.burrow')
     .describe('Folder of the database and of local workspaces.'),
+  processes: z
+    .union([
+      z.literal('auto'),
+      z.coerce.number({ error: 'must be a number from 1 to 64, or auto' }).int().min(1).max(64),
+    ])
+    .default(1)
+    .describe(
+      'Relay processes on the same ports, to use more than one core; `auto`: one for each. More than one needs `cluster.redisUrl` and `database.url`.',
+    ),
   database: database.prefault({}),
   listen: listen.prefault({}),
   agents: agents.prefault({}),

@@ -26,6 +26,8 @@ export interface ListenerOptions {
   readonly tls?:
     | { readonly certFile: string; readonly keyFile: string; readonly pollMs?: number }
     | undefined;
+  /** Share the port with other processes (SO_REUSEPORT). */
+  readonly reusePort?: boolean;
   readonly proxyProtocol: boolean;
   readonly trusted: AddressSet;
   readonly sniffTimeoutMs: number;
@@ -213,7 +215,15 @@ export function createListener(options: ListenerOptions): Listener {
       if (options.tls !== undefined) await startTls(options.tls);
       await new Promise<void>((resolve, reject) => {
         server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, options)));
-        server.listen({ host: options.host, port: options.port, backlog: 2048 }, () => resolve());
+        server.listen(
+          {
+            host: options.host,
+            port: options.port,
+            backlog: 2048,
+            reusePort: options.reusePort === true,
+          },
+          () => resolve(),
+        );
       });
       server.on('error', (error) =>
         options.log.error({ error: error.message }, 'cannot accept connections'),

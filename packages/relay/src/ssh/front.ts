@@ -35,6 +35,8 @@ export interface FrontOptions {
   /** Private keys in OpenSSH's form. Secret. */
   readonly hostKeys: readonly string[];
   readonly software: string;
+  /** Share the port with other processes (SO_REUSEPORT). */
+  readonly reusePort?: boolean;
   /** Connections from `trustedProxies` begin with a PROXY header. */
   readonly proxyProtocol?: boolean;
   /** Addresses and ranges. */
@@ -267,7 +269,8 @@ export function createFront(options: FrontOptions, deps: FrontDeps): SshGatewayT
     listen: () =>
       new Promise((resolve, reject) => {
         listener.once('error', reject);
-        listener.listen({ host: options.host, port: options.port, backlog: 1024 }, () => {
+        const { host, port, reusePort = false } = options;
+        listener.listen({ host, port, reusePort, backlog: 1024 }, () => {
           listener.off('error', reject);
           resolve((listener.address() as AddressInfo).port);
         });
