@@ -9,7 +9,6 @@ import { sharedAttempts, type Attempts } from './shared-attempts.ts';
 import { createSessions, type Sessions } from './sessions.ts';
 import { createSignInCodes, type HandOver, type SignInLinks } from './sign-in-codes.ts';
 import { createSshKeys, type SshKeys } from './ssh-keys.ts';
-import type { AuthTables } from './tables.ts';
 import { createAccessTokens, type AccessTokens } from './tokens.ts';
 import { createUsers, type Users } from './users.ts';
 

@@ -5,7 +5,6 @@ import type { Tables } from '../db/tables.ts';
 import { AUTH_LIMITS } from './limits.ts';
 import type { Principal } from './principal.ts';
 import { hashSecret, isSecret, newSecret, sameText } from './secrets.ts';
-import type { AuthTables } from './tables.ts';
 import { principalOf } from './users.ts';
 import { VerifiedCache } from './verified-cache.ts';
 

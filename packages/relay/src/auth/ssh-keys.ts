@@ -7,7 +7,7 @@ import { RelayError } from '../errors.ts';
 import type { Expiries } from './expiries.ts';
 import { AUTH_LIMITS } from './limits.ts';
 import type { Principal } from './principal.ts';
-import type { AuthTables, SshKeyRow } from './tables.ts';
+import type { SshKeyRow } from './tables.ts';
 import { principalOf } from './users.ts';
 import { VerifiedCache } from './verified-cache.ts';
 

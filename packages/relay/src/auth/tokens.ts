@@ -7,7 +7,6 @@ import type { Expiries } from './expiries.ts';
 import { AUTH_LIMITS } from './limits.ts';
 import type { Principal } from './principal.ts';
 import { ACCESS_TOKEN_PREFIX, hashSecret, isAccessToken, newSecret, sameText } from './secrets.ts';
-import type { AuthTables } from './tables.ts';
 import { principalOf } from './users.ts';
 import { VerifiedCache } from './verified-cache.ts';
 
