@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HELP, parseClusterArguments, type ClusterArguments } from './cluster/arguments.ts';
 import { Front } from './cluster/front.ts';
+import { Kept } from './cluster/kept.ts';
 import { startRelayProcess, type RelayProcess } from './cluster/relay-process.ts';
 import { startStorage } from './cluster/storage.ts';
 import { startClusterWorkspace } from './cluster/workspace.ts';
@@ -36,23 +37,21 @@ async function start(args: ClusterArguments): Promise<void> {
   await front.start();
   running.push({ what: 'the front', stop: async () => front.stop() });
 
+  let published: (() => Promise<void>) | undefined;
+  const changed = (): void => {
+    void published?.().catch((error: Error) => tell(error.message));
+  };
   const storage = await during('Starting PostgreSQL and Redis', () =>
-    startStorage(args.dataDir, signal),
+    startStorage({ folder: args.dataDir, signal, onEnded: tell, onStarted: changed }),
   );
   running.push({ what: 'PostgreSQL and Redis', stop: () => storage.stop() });
-  for (const [name, { ended }] of Object.entries({
-    PostgreSQL: storage.postgres,
-    Redis: storage.redis,
-  })) {
-    void ended.then(() => tell(`${name} ended. Press Ctrl-C, and start again.`));
-  }
-
   const relays = await during(`Starting ${args.relays} relays`, () =>
-    startRelays(args, front, storage.env),
+    startRelays(args, front, storage.env, changed),
   );
   await front.check();
 
-  const { token } = await relays[0]!.ask({ kind: 'first-user', tokenName: TOKEN_NAME });
+  const first = relays[0]!.running;
+  const { token } = await first.ask({ kind: 'first-user', tokenName: TOKEN_NAME });
   const workspace =
     args.workspace === undefined
       ? null
@@ -66,69 +65,92 @@ async function start(args: ClusterArguments): Promise<void> {
   if (workspace !== null) {
     running.push({ what: 'the workspace', stop: () => workspace.stop() });
   }
-  const { url } = await relays[0]!.ask({ kind: 'sign-in-url', workspace: workspace?.name });
-  const ready: ClusterReady = {
+  const { url } = await first.ask({ kind: 'sign-in-url', workspace: workspace?.name });
+  const ready = (): ClusterReady => ({
     url,
     api: `${new URL(url).origin}/api/v1`,
     token,
-    domain: relays[0]!.domain,
+    domain: first.domain,
     workspace: workspace === null ? null : { name: workspace.name, url: workspace.url },
-    ssh: { ...relays[0]!.ssh, host: new URL(url).hostname, port: front.sshPort },
-    relays: relays.map(({ id, pid, port, ssh }) => ({
+    ssh: { ...first.ssh, host: new URL(url).hostname, port: front.sshPort },
+    relays: relays.map(({ running: { id, pid, port, ssh } }) => ({
       id,
       url: `http://127.0.0.1:${port}`,
       pid,
       ssh: { ...ssh, host: '127.0.0.1' },
     })),
-    redis: { port: storage.redis.port, pid: storage.redis.pid },
-    postgres: { port: storage.postgres.port, pid: storage.postgres.pid },
-  };
-  if (args.readyFile !== undefined) await writeReadyFile(args.readyFile, ready);
+    redis: { port: storage.redis.running.port, pid: storage.redis.running.pid },
+    postgres: { port: storage.postgres.running.port, pid: storage.postgres.running.pid },
+  });
+  const { readyFile } = args;
+  if (readyFile !== undefined) {
+    // Again whenever something was started again: its process has another id.
+    published = () => writeReadyFile(readyFile, ready());
+    await published();
+  }
   const colours = process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '';
-  process.stdout.write(`${readyBlock(ready, colours)}\n`);
+  process.stdout.write(`${readyBlock(ready(), colours)}\n`);
 }
 
 async function startRelays(
   args: ClusterArguments,
   front: Front,
   storage: Readonly<Record<string, string>>,
-): Promise<RelayProcess[]> {
+  changed: () => void,
+): Promise<Kept<RelayProcess>[]> {
   const publicUrl = `http://${process.env['BURROW_RELAY_DOMAIN'] ?? 'localhost'}:${front.port}`;
-  const one = async (number: number): Promise<RelayProcess> => {
+  const common = {
+    BURROW_RELAY_PUBLIC_URL: publicUrl,
+    // Agents on this machine need no name to be resolved.
+    BURROW_RELAY_AGENT_URL: `http://127.0.0.1:${front.port}`,
+    ...(FRONT_ADDRESS === undefined
+      ? {}
+      : {
+          BURROW_RELAY_LISTEN__PROXY_PROTOCOL: 'true',
+          BURROW_RELAY_LISTEN__TRUSTED_PROXIES: FRONT_ADDRESS,
+        }),
+    ...storage,
+  };
+  const one = async (number: number): Promise<Kept<RelayProcess>> => {
     const id = `relay-${number}`;
-    const relay = await startRelayProcess({
-      id,
-      folder: join(args.dataDir, 'relays', id),
-      env: {
-        BURROW_RELAY_PUBLIC_URL: publicUrl,
-        // Agents on this machine need no name to be resolved.
-        BURROW_RELAY_AGENT_URL: `http://127.0.0.1:${front.port}`,
-        BURROW_RELAY_CLUSTER__RELAY_ID: id,
-        BURROW_RELAY_LISTEN__PORT: '0',
-        BURROW_RELAY_SSH__PORT: '0',
-        ...(FRONT_ADDRESS === undefined
-          ? {}
-          : {
-              BURROW_RELAY_LISTEN__PROXY_PROTOCOL: 'true',
-              BURROW_RELAY_LISTEN__TRUSTED_PROXIES: FRONT_ADDRESS,
-            }),
-        ...storage,
+    /** Any at first; the same when it starts again. */
+    let ports = { web: 0, ssh: 0 };
+    let pid = 0;
+    const kept = await Kept.start({
+      start: () =>
+        startRelayProcess({
+          id,
+          folder: join(args.dataDir, 'relays', id),
+          env: {
+            ...common,
+            BURROW_RELAY_CLUSTER__RELAY_ID: id,
+            BURROW_RELAY_LISTEN__PORT: String(ports.web),
+            BURROW_RELAY_SSH__PORT: String(ports.ssh),
+          },
+          signal: stopping.signal,
+          again: pid !== 0,
+        }),
+      onStarted(relay) {
+        ports = { web: relay.port, ssh: relay.ssh.port };
+        if (pid !== 0) tell(`${id} runs again (process ${relay.pid}).`);
+        pid = relay.pid;
+        front.add({ id, port: ports.web, sshPort: ports.ssh });
+        changed();
+      },
+      onEnded(how, delayMs) {
+        front.remove(id);
+        tell(`${id} (process ${pid}) ended: ${how}. It is started again in ${delayMs / 1000} s.`);
       },
       signal: stopping.signal,
     });
-    running.push({ what: id, stop: () => relay.stop() });
-    front.add({ id, port: relay.port, sshPort: relay.ssh.port });
-    void relay.ended.then((how) => {
-      front.remove(id);
-      tell(`${id} (process ${relay.pid}) ended: ${how}.`);
-    });
-    return relay;
+    running.push({ what: id, stop: () => kept.stop() });
+    return kept;
   };
   const numbers = Array.from({ length: args.relays }, (_, index) => index + 1);
   const results = await Promise.allSettled(numbers.map(one));
   const failed = results.find((result) => result.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
-  return results.map((result) => (result as PromiseFulfilledResult<RelayProcess>).value);
+  return results.map((result) => (result as PromiseFulfilledResult<Kept<RelayProcess>>).value);
 }
 
 async function during<T>(label: string, task: () => Promise<T>): Promise<T> {

@@ -73,6 +73,16 @@ test('a relay that is not ready, or gone, gets none', async (t) => {
   assert.deepEqual(served, ['a', 'c']);
 });
 
+test('when none is ready, any of them may say why', async (t) => {
+  const [a, b] = [await fakeRelay(t, 'a'), await fakeRelay(t, 'b')];
+  const front = await frontOf(t, [a, b]);
+  a.ready = b.ready = false;
+  await front.check();
+  a.server.close();
+  a.server.closeAllConnections();
+  for (let i = 0; i < 3; i += 1) assert.equal(await ask(front.port), 'b');
+});
+
 test('without any relay, connections are refused rather than held', async (t) => {
   const front = await frontOf(t, []);
   await assert.rejects(ask(front.port));

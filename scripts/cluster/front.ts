@@ -126,15 +126,22 @@ export class Front {
     join(client, upstream);
   }
 
-  /** Relays in turn; one that does not answer is passed over until it is ready again. */
+  /**
+   * Relays in turn; one that does not answer is passed over until it is ready again. When none is
+   * ready, say because their database restarts, any of them: it can say what is wrong.
+   */
   async #dial(portOf: (backend: Backend) => number): Promise<Socket | undefined> {
-    for (let tries = this.#backends.size; tries > 0; tries -= 1) {
-      const ready = [...this.#backends.values()].filter(({ id }) => this.#ready.has(id));
-      const backend = ready[this.#turn++ % Math.max(1, ready.length)];
+    const all = [...this.#backends.values()];
+    const deaf = new Set<Backend>();
+    while (deaf.size < all.length) {
+      const ready = all.filter((each) => this.#ready.has(each.id) && !deaf.has(each));
+      const some = ready.length > 0 ? ready : all.filter((each) => !deaf.has(each));
+      const backend = some[this.#turn++ % some.length];
       if (backend === undefined) return undefined;
       const socket = await dial(portOf(backend), this.#options.sourceAddress);
       if (socket !== undefined) return socket;
       this.#ready.delete(backend.id);
+      deaf.add(backend);
     }
     return undefined;
   }

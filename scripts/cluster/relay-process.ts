@@ -5,7 +5,7 @@ import { ROOT } from '../lib/project-node.mjs';
 import { commandLine } from '../lib/server-process.ts';
 import type { FromRelay, ToRelay } from './messages.ts';
 
-const READY_MS = 60_000;
+const READY_MS = 120_000;
 const ANSWER_MS = 20_000;
 /** Between being asked to end, being asked to hurry, and SIGKILL. */
 const GRACE_MS = 200;
@@ -32,6 +32,8 @@ export interface RelayProcessOptions {
   /** `BURROW_RELAY_…`; secrets are named by file. */
   readonly env: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
+  /** It ran before, and its log goes on. */
+  readonly again: boolean;
 }
 
 /** Resolves once the relay serves. */
@@ -40,7 +42,7 @@ export async function startRelayProcess(options: RelayProcessOptions): Promise<R
   signal.throwIfAborted();
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const logFile = join(folder, 'relay.log');
-  const log = openSync(logFile, 'w', 0o600);
+  const log = openSync(logFile, options.again ? 'a' : 'w', 0o600);
   const [command, ...args] = commandLine({
     command: process.execPath,
     args: [

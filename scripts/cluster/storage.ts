@@ -4,36 +4,64 @@ import { dirname, join } from 'node:path';
 import pg from 'pg';
 import { postgresUser, startPostgres, type PostgresServer } from '../lib/postgres-server.ts';
 import { startRedisServer, type RedisProcess } from '../lib/redis-server.ts';
+import { freePort } from '../lib/server-process.ts';
+import { Kept } from './kept.ts';
 
 const DATABASE = 'burrow';
 
+export interface StorageOptions {
+  readonly folder: string;
+  readonly signal: AbortSignal;
+  /** One of both ended by itself; it is started again. */
+  readonly onEnded: (what: string) => void;
+  readonly onStarted: () => void;
+}
+
 export interface Storage {
-  readonly postgres: PostgresServer;
-  readonly redis: RedisProcess;
+  readonly postgres: Kept<PostgresServer>;
+  readonly redis: Kept<RedisProcess>;
   /** Settings that each relay needs, as environment; secrets are in files of `folder`. */
   readonly env: Readonly<Record<string, string>>;
   stop(): Promise<void>;
 }
 
 /** What the relays of a cluster share: a database, Redis, and a secret. */
-export async function startStorage(folder: string, signal: AbortSignal): Promise<Storage> {
+export async function startStorage(options: StorageOptions): Promise<Storage> {
+  const { folder, signal, onStarted } = options;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const home = postgresFolder(folder);
+  const onEnded = (name: string) => (): void => {
+    options.onEnded(`${name} ended. It is started again.`);
+  };
+  // They keep their ports when they start again: relays know them by those.
+  const [postgresPort, redisPort] = [await freePort(), await freePort()];
+  const password = randomBytes(24).toString('base64url');
+  const redisFolder = join(folder, 'redis');
   const [postgres, redis] = await bothOrNone(
-    startPostgres({ folder: home, durable: true, signal }),
-    startRedisServer(join(folder, 'redis'), signal),
+    Kept.start({
+      start: () => startPostgres({ folder: home, port: postgresPort, durable: true, signal }),
+      onEnded: onEnded('PostgreSQL'),
+      onStarted,
+      signal,
+    }),
+    Kept.start({
+      start: () => startRedisServer({ folder: redisFolder, port: redisPort, password, signal }),
+      onEnded: onEnded('Redis'),
+      onStarted,
+      signal,
+    }),
   );
   const stop = async (): Promise<void> => {
     await Promise.all([postgres.stop(), redis.stop()]);
   };
   try {
-    await makeDatabase(postgres.url('postgres'));
+    await makeDatabase(postgres.running.url('postgres'));
     const secretFile = join(folder, 'cluster-secret');
     if (!existsSync(secretFile)) write(secretFile, randomBytes(48).toString('base64'));
     const urlFile = join(folder, 'database-url');
-    write(urlFile, postgres.url(DATABASE));
+    write(urlFile, postgres.running.url(DATABASE));
     const redisFile = join(folder, 'redis-url');
-    write(redisFile, redis.url);
+    write(redisFile, redis.running.url);
     const env = {
       BURROW_RELAY_DATABASE__URL_FILE: urlFile,
       BURROW_RELAY_CLUSTER__REDIS_URL_FILE: redisFile,

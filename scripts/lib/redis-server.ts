@@ -16,14 +16,24 @@ export interface RedisProcess extends ServerProcess {
   readonly url: string;
 }
 
-/** A real Redis of our own on loopback, with a password of this start; it keeps nothing on disk. */
-export async function startRedisServer(
-  folder: string,
-  signal?: AbortSignal,
-): Promise<RedisProcess> {
+export interface RedisOptions {
+  readonly folder: string;
+  /** Of loopback. Default: a free one. */
+  readonly port?: number;
+  /** Default: a new one. */
+  readonly password?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** A real Redis of our own on loopback, with a password; it keeps nothing on disk. */
+export async function startRedisServer({
+  folder,
+  port: wanted,
+  password = randomBytes(24).toString('base64url'),
+  signal,
+}: RedisOptions): Promise<RedisProcess> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const port = await freePort();
-  const password = randomBytes(24).toString('base64url');
+  const port = wanted ?? (await freePort());
   const file = join(folder, 'redis.conf');
   const lines = [
     ...['bind 127.0.0.1', `port ${port}`, `requirepass ${password}`],

@@ -1,6 +1,6 @@
 // `npm run cluster`: one command, several relays with a real Redis and PostgreSQL behind one address.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -82,7 +82,7 @@ test('three relays share people and data; one may end; nothing is left at the en
       assert.ok(scan.stdout.includes(hostKey.split(' ')[1]!), scan.stderr);
     }
 
-    // One relay is killed: whoever comes anew does not notice.
+    // One relay is killed: whoever comes anew does not notice, and it comes again.
     process.kill(ready.relays[1]!.pid, 'SIGKILL');
     await eventually('it is said', () => /relay-2 .*SIGKILL/.test(cluster.output));
     const origin = new URL(ready.api).origin;
@@ -91,9 +91,17 @@ test('three relays share people and data; one may end; nothing is left at the en
       assert.equal(answer.status, 200);
     }
 
+    await eventually('it runs again', () => cluster.output.includes('relay-2 runs again'), 60_000);
+    const { relays: now } = JSON.parse(
+      readFileSync(join(folder, 'ready.json'), 'utf8'),
+    ) as typeof ready;
+    assert.equal(now[1]!.url, ready.relays[1]!.url);
+    assert.notEqual(now[1]!.pid, ready.relays[1]!.pid);
+    assert.equal((await fetch(`${now[1]!.url}/readyz`)).status, 200);
+
     assert.equal(await cluster.stop(), 0);
     assert.match(cluster.output, /Stopped\.\n$/);
-    for (const { pid } of [...ready.relays, ready.redis, ready.postgres]) assert.ok(!alive(pid));
+    for (const { pid } of [...now, ready.redis, ready.postgres]) assert.ok(!alive(pid));
     assert.deepEqual(processesIn(folder), []);
   }
 
