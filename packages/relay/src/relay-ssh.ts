@@ -38,6 +38,7 @@ export function composeSsh(deps: RelaySshDeps): RelaySsh {
   const gateway = createSshGateway({
     host: config.ssh.host ?? config.listen.host,
     port: config.ssh.port,
+    reusePort: config.listen.reusePort,
     proxyProtocol: config.listen.proxyProtocol,
     trustedProxies: config.listen.trustedProxies,
     hostKeys: keys.sshHost.map((key) => key.privateKey),
@@ -53,6 +54,7 @@ export function composeSsh(deps: RelaySshDeps): RelaySsh {
       presence: (agentId) => router.presence(agentId),
       waitFor: (agentId, signal) => router.waitFor(agentId, signal),
       agentWaitMs: config.gateway.agentWaitMs,
+      remembered: (agentId) => control.sshOf(agentId),
       keyOwner: async (fingerprint) => (await auth.keys.findByFingerprint(fingerprint))?.principal,
       keyUsed: (fingerprint) => void markUsed(fingerprint),
       tokenOwner: async (token) => auth.tokens.verify(token),

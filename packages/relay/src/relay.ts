@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
+import type { Link } from '@burrow/tunnel';
 import { createAudit, type Audit } from './audit/audit.ts';
 import { approvalRoutes } from './auth/approval-routes.ts';
 import type { Auth } from './auth/auth.ts';
@@ -37,9 +38,11 @@ import { loadRelayKeys } from './keys/relay-keys.ts';
 import { createLogger, type RelayLogger } from './observe/logger.ts';
 import { createMetrics } from './observe/metrics.ts';
 import { observeRoutes, type Readiness } from './observe/routes.ts';
+import type { RelayStats } from './peers/stats.ts';
+import { aloneOf } from './peers/status.ts';
 import { memoryRouting } from './routing/memory.ts';
 import { resumingRouter } from './routing/resuming.ts';
-import type { Router } from './routing/router.ts';
+import type { LinkChooser, LinkRegistry, Router } from './routing/router.ts';
 import { Teardown } from './teardown.ts';
 import { publicUrlOf } from './public-url.ts';
 import { composeSsh } from './relay-ssh.ts';
@@ -121,12 +124,19 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       logger.error({ err: error }, 'a change by another relay could not be taken over'),
     );
     const auth = createAuth({ db: database.kysely, changes });
-    const routing = memoryRouting({ maxWaiting: config.gateway.maxWaiting });
+    const incarnation = randomBytes(16).toString('hex');
+    const member = clusterSettings(config, incarnation);
+    const self = {
+      relayId: member?.relayId ?? hostname(),
+      relayIncarnation: incarnation,
+      software: `burrow-relay/${VERSION}`,
+    };
+    const local = memoryRouting({ maxWaiting: config.gateway.maxWaiting });
     let state: 'starting' | 'ready' | 'draining' = 'starting';
 
     const metrics = createMetrics({
-      links: () => routing.links(),
-      agents: () => routing.agentCount,
+      links: () => local.links(),
+      agents: () => local.agentCount,
       waiting: () => routing.waiting,
       resuming: () => resuming.resuming,
       connections: () => listener.connections,
@@ -141,6 +151,44 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       onDropped: (count) => metrics.auditDropped(count),
     });
     teardown.add('audit', () => audit.stop());
+    const startedAt = performance.now();
+    let drainsUntil: number | undefined;
+    const aboutSelf = (): Omit<RelayStats, 'peerLinks'> => ({
+      id: self.relayId,
+      incarnation,
+      version: VERSION,
+      url: publicUrlOf(config, port).origin,
+      uptimeSeconds: Math.floor((performance.now() - startedAt) / 1000),
+      state,
+      agents: local.agentCount,
+      links: local.linkCount,
+      channels: channelsOf(local.links()),
+      ...(drainsUntil === undefined
+        ? {}
+        : {
+            drain: {
+              busy: gateway.connections + clients.channels,
+              secondsLeft: Math.max(0, Math.ceil((drainsUntil - performance.now()) / 1000)),
+            },
+          }),
+    });
+    const cluster =
+      member &&
+      // A relay that stands alone loads none of it.
+      (await import('./relay-cluster.ts').then(({ composeCluster }) =>
+        composeCluster({
+          config,
+          settings: member,
+          self: { id: self.relayId, incarnation, version: VERSION },
+          local,
+          stats: () => aboutSelf(),
+          metrics: metrics.registry,
+          logger,
+        }),
+      ));
+    const routing: Router & LinkChooser & LinkRegistry & { readonly waiting: number } =
+      cluster?.routing ?? local;
+    teardown.add('registry', () => cluster?.registry.stop());
     const readiness = (): Readiness => {
       const healthy = database.healthy();
       return {
@@ -148,7 +196,9 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
         parts: {
           relay: state,
           database: healthy ? 'ok' : 'does not answer',
-          links: String(routing.linkCount),
+          links: String(local.linkCount),
+          // Not a reason to send people elsewhere: what is known goes on, and elsewhere it is away too.
+          ...(cluster === undefined ? {} : { registry: cluster.registry.problem ?? 'ok' }),
           ...(ssh === undefined ? {} : { ssh: ssh.gateway.listening ? 'ok' : 'starting' }),
         },
       };
@@ -172,7 +222,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     const control: Control = await createControl({
       database,
       changes,
-      alone: clusterSettings(config) === undefined,
+      alone: member === undefined,
       drivers: [externalDriver(), ...(overrides.drivers ?? [])],
       config: {
         domain: config.domain,
@@ -210,21 +260,22 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
         }),
       ],
       presence: (agentId) => routing.presence(agentId),
+      cluster: async () =>
+        cluster?.status() ?? {
+          relays: [aloneOf({ ...aboutSelf(), peerLinks: { in: 0, out: 0 } })],
+          problem: null,
+        },
       logger,
     });
     teardown.add('control plane', () => control.stop());
     const controlServer = inProcessServer(control.app);
     teardown.add('control connections', () => controlServer.close());
 
-    const self = {
-      relayId: hostname(),
-      relayIncarnation: randomBytes(16).toString('hex'),
-      software: `burrow-relay/${VERSION}`,
-    };
     const links = createLinks({
       directory: control.agents,
       registry: routing,
       relay: self,
+      clusterSize: () => cluster?.registry.size ?? 1,
       limits: {
         ...config.agents,
         authenticateWithinMs: AUTHENTICATE_WITHIN_MS,
@@ -239,6 +290,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       router: routing,
       keysOf: (person) => auth.keys.fingerprintsOf(person.userId),
       relay: self,
+      clusterSize: () => cluster?.registry.size ?? 1,
       settings: {
         ...config.agents,
         authenticateWithinMs: AUTHENTICATE_WITHIN_MS,
@@ -340,11 +392,13 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     });
     teardown.add('port', () => listener.close());
     teardown.add('links', () => links.stop());
+    teardown.add('other relays', () => cluster?.peers.stop());
     teardown.add('clients', () => clients.stop());
     teardown.add('SSH gateway', () => ssh?.gateway.stop());
     teardown.add('gRPC', () => grpc.stop());
     teardown.add('WebSocket endpoint', () => detachWebSockets());
     teardown.add('resuming', () => resuming.stop());
+    teardown.add('routing', () => cluster?.routing.stop());
     teardown.add('gateway', () => gateway.close());
 
     /** Plain text also where TLS is configured: it stays on this machine, and the certificate names no address. */
@@ -364,7 +418,13 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       await ssh?.gateway.stopAccepting();
       if (started) {
         logger.info({ graceMs, busy: gateway.connections }, 'relay drains');
+        drainsUntil = performance.now() + graceMs;
         listener.drain();
+        if (cluster !== undefined && cluster.registry.size > 1) {
+          // There is somewhere to go: agents link elsewhere first, and what other relays have here follows them.
+          links.drain(graceMs);
+          cluster.peers.drain(graceMs, `The relay “${self.relayId}” shuts down.`);
+        }
         await Promise.all([gateway.drain(graceMs), clients.drain(graceMs)]);
       }
       await teardown.run();
@@ -376,6 +436,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       async start() {
         try {
           port = await listener.start();
+          await cluster?.start();
           await control.start();
           links.start();
           sshPort = (await ssh?.gateway.start()) ?? 0;
@@ -418,6 +479,12 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     };
     return relay;
   }
+}
+
+function channelsOf(links: Iterable<Link>): number {
+  let sum = 0;
+  for (const link of links) sum += link.stats.channels;
+  return sum;
 }
 
 function namesIn(...urls: readonly (string | undefined)[]): string[] {

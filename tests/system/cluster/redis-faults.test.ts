@@ -34,9 +34,9 @@ test('Redis is away at the start: the relay starts, says so, and writes everythi
   await a.registry.start(relayInfo('a'));
   a.registry.add('agent', 'l', '01');
   assert.equal(a.registry.healthy, false);
-  assert.match(a.registry.problem ?? '', /^Redis does not answer \(.*ECONNREFUSED.*\)\.$/);
+  assert.match(a.registry.problem ?? '', /^Redis does not answer \(connect ECONNREFUSED\)\.$/);
   const { message } = await complaint(a);
-  assert.match(message, /^Redis does not answer .*cannot be looked up\.$/);
+  assert.match(message, /^Redis does not answer\. .*cannot be looked up\.$/);
   await redis.start();
   await until(() => a.registry.healthy, true);
   const b = member(t, { redisUrl: redis.url }, LONG_LEASE_MS);
@@ -168,7 +168,8 @@ test('a Redis that hangs is given up within seconds, and used again once it goes
   const began = performance.now();
   const { message } = await complaint(a);
   assert.ok(performance.now() - began < 6_000);
-  assert.match(message, /^Redis does not answer \(Command timed out\)/);
+  assert.match(message, /^Redis does not answer\./);
+  assert.equal(a.registry.problem, 'Redis does not answer (Command timed out).');
   assert.equal(a.registry.healthy, false);
   redis.resume();
   await until(() => a.registry.healthy, true);
@@ -182,10 +183,7 @@ test('Redis takes no more clients: it is said, and heals', async (t) => {
   await blocker.registry.start(relayInfo('blocker'));
   const a = member(t, { redisUrl: redis.url }, LONG_LEASE_MS);
   await a.registry.start(relayInfo('a'));
-  assert.match(
-    (await complaint(a)).message,
-    /^Redis takes no more clients \(maxclients is reached\)\./,
-  );
+  assert.match((await complaint(a)).message, /^Redis takes no more clients\./);
   await blocker.registry.stop();
   await eventually('there is room', async () => redis.cli('CONFIG', 'SET', 'maxclients', '100'));
   await until(() => a.registry.healthy, true);
@@ -248,8 +246,12 @@ test('the documented access rules are enough, over TLS with its own authority', 
     );
     await wrong.registry.start(relayInfo('x'));
     const { message } = await complaint(wrong);
-    assert.match(message, /^Redis refuses the relay's user or password \(WRONGPASS /);
-    assert.doesNotMatch(JSON.stringify([message, wrong.lines]), /not-the-password/);
+    assert.match(message, /^Redis refuses the relay's user or password\. /);
+    assert.match(wrong.registry.problem ?? '', /\(WRONGPASS /);
+    assert.doesNotMatch(
+      JSON.stringify([message, wrong.registry.problem, wrong.lines]),
+      /not-the-password/,
+    );
   });
   await t.test('a missing right is named', async (t) => {
     await redis.cli('ACL', 'SETUSER', 'relay', '-hset');

@@ -164,7 +164,7 @@ export class ClientChannels {
     const route = await reach.workspace(resume.workload, person);
     const link = await reach.link(route, this.#gone.signal, () => people.wait(userId));
     if (resume.closed) return;
-    this.#watch(resume.uid, route, principal, undefined, (events) =>
+    this.#watch(resume.uid, route, link, principal, undefined, (events) =>
       resumeChannel(resume, link, { principal, workload: route.agentId }, events),
     );
     this.#deps.log.info(
@@ -184,7 +184,7 @@ export class ClientChannels {
         ? channel.metadata
         : { 'client-address': this.#opener.remoteAddress };
     const { agentId } = route;
-    this.#watch(channel.uid, route, to.principal, to.target, (events) =>
+    this.#watch(channel.uid, route, link, to.principal, to.target, (events) =>
       joinChannel(channel, link, { ...to, metadata, workload: agentId }, events),
     );
     const facts = { channel: channel.uid, workspace: route.name };
@@ -197,6 +197,7 @@ export class ClientChannels {
   #watch(
     uid: string,
     route: WorkspaceRoute,
+    link: Link,
     principal: Person,
     target: Target | undefined,
     join: (events: JoinEvents) => Joined,
@@ -224,7 +225,13 @@ export class ClientChannels {
       );
     };
     const joined = join({
-      onEnd: (error) => over(error, false),
+      onEnd: (error) => {
+        // Another relay was asked that did not have the agent (any more).
+        const refused =
+          error?.code === 'draining' || (target === undefined && error?.code === 'agent-gone');
+        if (refused) reach.failed(route, link, error);
+        over(error, false);
+      },
       onDraining: () => {
         // Its opener is told only once there is somewhere to go.
         reach.another(route, this.#gone.signal).then(

@@ -177,7 +177,7 @@ export function createClients(options: ClientsOptions): Clients {
   function welcome(): Awaited<ReturnType<AcceptOptions['welcome']>> {
     return {
       ...options.relay,
-      clusterSize: 1,
+      clusterSize: options.clusterSize?.() ?? 1,
       pingAfterMs: settings.pingAfterMs,
       pongWithinMs: settings.pongWithinMs,
       maxChannels: limits.channelsPerLink,

@@ -49,6 +49,8 @@ export interface ClientsOptions {
   /** `SHA256:…` of the account's SSH keys, at most 56. */
   readonly keysOf: (person: Pick<Principal, 'userId'>) => Promise<readonly string[]>;
   readonly relay: Pick<WelcomeInfo, 'relayId' | 'relayIncarnation' | 'software'>;
+  /** Live relays; default 1. */
+  readonly clusterSize?: () => number;
   readonly settings: ClientsSettings;
   readonly limits?: Partial<ClientLimits>;
   readonly log: ClientsLog;

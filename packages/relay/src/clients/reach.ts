@@ -64,6 +64,11 @@ export class Reach {
     return this.#deps.router.waitFor(route.agentId, AbortSignal.any([signal, within]));
   }
 
+  /** What went over the link was refused: it does not lead to the agent. */
+  failed(route: WorkspaceRoute, link: Link, error: TunnelError): void {
+    this.#deps.router.failed?.(route.agentId, link, error);
+  }
+
   /** `reserve` takes a waiting place and may throw; it is asked only when there is something to wait for. */
   async link(route: WorkspaceRoute, signal: AbortSignal, reserve: () => () => void): Promise<Link> {
     const { router, waitForAgentMs } = this.#deps;

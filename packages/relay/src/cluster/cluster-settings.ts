@@ -15,14 +15,15 @@ export interface ClusterSettings {
 
 const MIN_SECRET_BYTES = 32;
 
-/** Undefined: this relay stands alone. Throws RelayError `config-invalid`. */
-export function clusterSettings(config: Config): ClusterSettings | undefined {
+/** Undefined: this relay stands alone. Throws RelayError `config-invalid`. `incarnation`: names a relay whose port is not known yet. */
+export function clusterSettings(config: Config, incarnation: string): ClusterSettings | undefined {
   const redis = redisSettings(config.cluster);
   if (redis === undefined) return undefined;
   return {
     redis,
     keyPrefix: config.cluster.keyPrefix,
-    relayId: config.cluster.relayId ?? `${hostname()}:${config.listen.port}`,
+    relayId:
+      config.cluster.relayId ?? `${hostname()}:${config.listen.port || incarnation.slice(0, 8)}`,
     secrets: clusterSecrets(config.cluster),
     leaseMs: config.cluster.leaseSeconds * 1000,
   };

@@ -24,11 +24,11 @@ export function redisProblem(error: unknown): string {
   return `Redis does not answer (${message}).`;
 }
 
-/** For whoever needed Redis for an answer. */
+/** For whoever needed Redis for an answer: people, who are told nothing of where and how it runs. */
 export function redisUnavailable(problem: string, cause?: unknown): TunnelError {
   return new TunnelError(
     'unavailable',
-    `${problem} This relay serves the agents that it knows; which other relay holds an agent cannot be looked up.`,
+    `${problem.replace(/ \(.*\)/, '')} This relay serves the agents that it knows; which other relay holds an agent cannot be looked up.`,
     cause === undefined ? {} : { cause },
   );
 }
@@ -37,5 +37,7 @@ function firstLine(error: unknown): string {
   const { code, message, errors } = error as NodeJS.ErrnoException & { errors?: Error[] };
   // Several addresses of one name, each with its own failure, and no message of its own.
   const text = message === '' || message === undefined ? errors?.[0]?.message : message;
-  return (text ?? code ?? 'no reason given').split('\n')[0]?.slice(0, 200) ?? '';
+  const [line = ''] = (text ?? code ?? 'no reason given').split('\n');
+  // Where Redis is stands in the configuration; /readyz is for everybody.
+  return line.replace(/ \S+:\d+$/, '').slice(0, 200);
 }

@@ -1,4 +1,5 @@
 /** From a decision to an upstream: header lines, response rules, the connection. */
+import { TunnelError } from '@burrow/tunnel';
 import { lookup } from './characters.ts';
 import { RelayError } from '../errors.ts';
 import { duplexToByteStream } from './byte-stream.ts';
@@ -137,6 +138,8 @@ export class Routes {
       await this.#deps.router.waitFor(decision.route.agentId, bound);
     } catch (error) {
       if (signal.aborted) throw error;
+      // Not the agent's fault: nobody can say where it is.
+      if (error instanceof TunnelError && error.code === 'unavailable') throw error;
       const { name, agentLastSeen, state } = decision.route;
       throw state === 'starting'
         ? new RelayError('workspace-starting', `The workspace ${name} is starting.`, {

@@ -17,6 +17,8 @@ export interface LinksOptions {
   readonly registry: LinkRegistry;
   readonly relay: Pick<WelcomeInfo, 'relayId' | 'relayIncarnation' | 'software'>;
   readonly limits: LinksLimits;
+  /** Live relays; default 1. */
+  readonly clusterSize?: () => number;
   readonly log: LinksLog;
   readonly observer?: LinksObserver;
   readonly now?: () => number;
@@ -218,7 +220,7 @@ export function createLinks(options: LinksOptions): Links {
   function welcome(agent: AuthenticatedAgent): ReturnType<AcceptOptions['welcome']> {
     return {
       ...options.relay,
-      clusterSize: 1,
+      clusterSize: options.clusterSize?.() ?? 1,
       pingAfterMs: limits.pingAfterMs,
       pongWithinMs: limits.pongWithinMs,
       maxChannels: limits.maxChannelsPerLink,

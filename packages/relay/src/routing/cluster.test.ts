@@ -116,8 +116,8 @@ interface Stand {
   readonly edge: ClusterRouting;
   readonly peers: FakePeers;
   readonly registry: Registry;
-  home(id: string): Promise<{ registry: Registry; info: RelayInfo }>;
-  linkTo(info: RelayInfo): FakeLink;
+  readonly home: (id: string) => Promise<{ registry: Registry; info: RelayInfo }>;
+  readonly linkTo: (info: RelayInfo) => FakeLink;
 }
 
 async function stand(t: TestContext, maxWaiting = 10): Promise<Stand> {

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TunnelError, type HelloInfo } from '@burrow/tunnel';
 import { mayOpen } from '../auth/may-open.ts';
 import type { Attempts } from '../auth/shared-attempts.ts';
 import type { Principal } from '../auth/principal.ts';
@@ -14,6 +16,8 @@ export interface AuthorityDeps {
   /** Resolves once a link of the agent is there; rejects with the signal's reason. */
   readonly waitFor: (agentId: string, signal: AbortSignal) => Promise<void>;
   readonly agentWaitMs: number;
+  /** What the agent said of SSH when it last connected, to whatever relay; undefined: not known (yet). */
+  readonly remembered: (agentId: string) => Promise<SshHello | undefined>;
   readonly keyOwner: (fingerprint: string) => Promise<Principal | undefined>;
   readonly keyUsed: (fingerprint: string) => void;
   readonly tokenOwner: (token: string) => Promise<Principal | undefined>;
@@ -36,6 +40,9 @@ export interface AuthorityDeps {
   ) => Promise<readonly { readonly name: string; readonly state: string }[]>;
   readonly audit: (event: SshEvent) => void;
 }
+
+/** What an agent says of the SSH server beside it. */
+export type SshHello = Pick<HelloInfo, 'sshServer' | 'sshHostKey' | 'sshUser'>;
 
 export interface SshEvent {
   readonly action:
@@ -144,7 +151,7 @@ export function relayAuthority(deps: AuthorityDeps, signIns: SignIns): SshAuthor
     async certificate(id, workspace, publicLine) {
       const signIn = live(id);
       const found = await route(signIn, workspace);
-      const user = found && deps.presence(found.agentId)?.hello.sshUser;
+      const user = found && (await helloOf(deps, found.agentId))?.sshUser;
       if (user === undefined) throw new Error(`The agent of ${workspace} is gone.`);
       return deps.certificate(workspace, user, publicLine, signIn.principal.username);
     },
@@ -190,6 +197,22 @@ export function relayAuthority(deps: AuthorityDeps, signIns: SignIns): SshAuthor
   };
 }
 
+/** Between two looks at what another relay is about to write down, ms. */
+const LOOK_MS = 200;
+
+/** The agent is connected, here or to another relay; that one writes what it said within a second or two. */
+async function helloOf(
+  deps: AuthorityDeps,
+  agentId: string,
+  signal?: AbortSignal,
+): Promise<SshHello | undefined> {
+  for (;;) {
+    const hello = deps.presence(agentId)?.hello ?? (await deps.remembered(agentId));
+    if (hello !== undefined || signal === undefined || signal.aborted) return hello;
+    await sleep(LOOK_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
 async function destination(
   deps: AuthorityDeps,
   found: WorkspaceRoute,
@@ -199,10 +222,14 @@ async function destination(
       refused: `The workspace ${found.name} is ${found.state}. Start it, then connect again.`,
     };
   }
-  if (deps.presence(found.agentId) === undefined) {
-    await deps.waitFor(found.agentId, AbortSignal.timeout(deps.agentWaitMs)).catch(() => undefined);
-  }
-  const hello = deps.presence(found.agentId)?.hello;
+  const bound = AbortSignal.timeout(deps.agentWaitMs);
+  const here = deps.presence(found.agentId) !== undefined;
+  const gone = await (here ? Promise.resolve() : deps.waitFor(found.agentId, bound)).then(
+    () => undefined,
+    (error: Error) => error,
+  );
+  if (gone instanceof TunnelError && gone.code === 'unavailable') return { refused: gone.message };
+  const hello = gone === undefined ? await helloOf(deps, found.agentId, bound) : undefined;
   if (hello === undefined) {
     const since = found.agentLastSeen;
     const seen =

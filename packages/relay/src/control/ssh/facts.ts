@@ -54,6 +54,24 @@ export class SshMemory {
     this.#reported.set(agentId, facts);
   }
 
+  /** What the agent of a workspace said when it last connected, to any relay. Undefined: nothing yet. */
+  async of(
+    agentId: string,
+  ): Promise<Pick<HelloInfo, 'sshServer' | 'sshHostKey' | 'sshUser'> | undefined> {
+    const row = await this.#db
+      .selectFrom('tunnel_agents')
+      .innerJoin('workspaces', 'workspaces.id', 'tunnel_agents.workspace_id')
+      .select(['ssh_server', 'ssh_host_key', 'ssh_user'])
+      .where('tunnel_agents.id', '=', agentId)
+      .executeTakeFirst();
+    if (row === undefined || row.ssh_server === null) return undefined;
+    return {
+      sshServer: row.ssh_server,
+      sshHostKey: row.ssh_host_key ?? '',
+      sshUser: row.ssh_user ?? '',
+    };
+  }
+
   /** Writes what was reported. Rejects when the database does; nothing is lost then. */
   async flush(): Promise<void> {
     while (this.#reported.size > 0) {

@@ -110,6 +110,7 @@ export async function startGateway(
   const threads: MessagePort[] = [];
   const deps: AuthorityDeps = {
     now: Date.now,
+    remembered: async () => undefined,
     directory: { find: (name) => known.routes.get(name) },
     presence: () =>
       known.hello === undefined ? undefined : { links: 1, connectedSince: 0, hello: known.hello },
