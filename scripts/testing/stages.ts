@@ -100,6 +100,14 @@ export const STAGES: readonly Stage[] = [
   },
   {
     kind: 'files',
+    name: 'chaos',
+    patterns: ['tests/chaos/**/*.test.ts'],
+    concurrency: 1,
+    needs: [OPENSSL, POSTGRES, command('Redis', 'redis-server', 'redis-server'), ...SSH_TOOLS],
+    needsEditor: false,
+  },
+  {
+    kind: 'files',
     name: 'browser',
     patterns: ['tests/e2e/**/*.test.ts'],
     concurrency: 1,

@@ -1,0 +1,58 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WebSocketServer } from 'ws';
+
+/** A workload that speaks every kind of traffic, at a pace: so that something is always under way. */
+export interface App extends AsyncDisposable {
+  readonly port: number;
+}
+
+/** Between two events, messages or pieces, in ms. */
+export const PACE_MS = 20;
+export const PIECE_BYTES = 32 * 1024;
+
+/** Every byte follows from its position in the stream. */
+export function piece(number: number): Buffer {
+  return Buffer.alloc(PIECE_BYTES, createHash('sha512').update(String(number)).digest());
+}
+
+export async function startApp(): Promise<App> {
+  const server = createServer(async (request, response) => {
+    const url = new URL(request.url ?? '/', 'http://app');
+    const count = Number(url.searchParams.get('count'));
+    if (url.pathname === '/upload') {
+      const hash = createHash('sha256');
+      let bytes = 0;
+      request.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+        hash.update(chunk);
+      });
+      request.on('end', () => response.end(JSON.stringify({ bytes, sha256: hash.digest('hex') })));
+      return;
+    }
+    if (url.pathname === '/events') response.setHeader('content-type', 'text/event-stream');
+    for (let i = 0; i < count && !response.destroyed; i++) {
+      response.write(url.pathname === '/events' ? `data: ${i}\n\n` : piece(i));
+      await sleep(PACE_MS);
+    }
+    response.end();
+  });
+  const sockets = new WebSocketServer({ server });
+  sockets.on('connection', (socket) =>
+    socket.on('message', (data) => socket.send(data as Buffer, { binary: false })),
+  );
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets.clients) socket.terminate();
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
