@@ -39,7 +39,7 @@ export function composeSsh(deps: RelaySshDeps): RelaySsh {
     host: config.ssh.host ?? config.listen.host,
     port: config.ssh.port,
     reusePort: config.listen.reusePort,
-    proxyProtocol: config.listen.proxyProtocol,
+    proxyProtocol: config.ssh.proxyProtocol ?? config.listen.proxyProtocol,
     trustedProxies: config.listen.trustedProxies,
     hostKeys: keys.sshHost.map((key) => key.privateKey),
     handshakeMs: config.ssh.handshakeTimeoutMs,

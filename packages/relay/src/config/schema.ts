@@ -46,7 +46,7 @@ const listen = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      'Every connection from a trusted proxy begins with a PROXY protocol header (version 1 or 2), on this port and on the SSH gateway’s.',
+      'Every connection from a trusted proxy begins with a PROXY protocol header (version 1 or 2). The SSH gateway’s too, unless `ssh.proxyProtocol` says otherwise.',
     ),
   trustedProxies: z
     .array(addressRange)
@@ -133,6 +133,12 @@ const ssh = z.strictObject({
     .min(1)
     .optional()
     .describe('Address that the SSH gateway listens on. Default: listen.host.'),
+  proxyProtocol: z
+    .boolean()
+    .optional()
+    .describe(
+      'Every connection from a trusted proxy to this port begins with a PROXY protocol header. Default: listen.proxyProtocol.',
+    ),
   port: count(0, 65_535).default(2_222).describe('Port of the SSH gateway; 0 takes any free one.'),
   handshakeTimeoutMs: milliseconds(1_000, 120_000)
     .default(20_000)
