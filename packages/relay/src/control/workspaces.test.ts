@@ -403,6 +403,7 @@ describe('the app', () => {
     assert.match(body.openapi, /^3\./);
     assert.deepEqual(Object.keys(body.paths).sort(), [
       '/api/v1/audit-events',
+      '/api/v1/cluster',
       '/api/v1/ssh/user-ca',
       '/api/v1/user',
       '/api/v1/user/keys',
