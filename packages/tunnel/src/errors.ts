@@ -17,6 +17,7 @@ export const CHANNEL_ERROR_CODES = [
   'internal',
   'unsupported',
   'unknown-channel',
+  'never-opened',
 ] as const;
 
 export const LINK_ERROR_CODES = [

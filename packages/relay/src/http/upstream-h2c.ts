@@ -16,7 +16,7 @@ import { channelToDuplex } from '@burrow/tunnel/node';
 import { RelayError } from '../errors.ts';
 import {
   NO_TRAILERS,
-  refusedByDrain,
+  neverStarted,
   type Exchange,
   type RequestPlan,
   type ResponseSink,
@@ -272,7 +272,7 @@ class H2cExchange implements Exchange {
       error,
       !this.#touched,
       this.#session.served > 1,
-      refusedByDrain(error, this.#session.channel.opened),
+      neverStarted(error, this.#session.channel.opened),
     );
   }
 }

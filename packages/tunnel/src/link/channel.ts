@@ -362,6 +362,7 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
         principal: this.principal,
         workload,
         ended: this.#finReceived,
+        ageMs: BigInt(Math.ceil(performance.now() - this.#askedAt)),
       },
     };
   }

@@ -11,6 +11,8 @@ import { mayWorkElsewhere } from './resume-rules.ts';
 interface Tombstone {
   readonly userId: string;
   readonly received: number;
+  /** When, in ms of the clock. */
+  readonly at: number;
   readonly why: Pick<TunnelError, 'code' | 'message'> | undefined;
 }
 
@@ -36,12 +38,15 @@ export class ChannelKeeper implements Resumer {
   /** In the order in which they were parked; since when, in ms of the clock. */
   readonly #parked = new Map<ChannelEnd, number>();
   readonly #tombstones = new Map<string, Tombstone>();
+  /** Of a channel that ended later than this, and of no other, it is known whether it was ever here. */
+  #knowsSince: number;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: KeeperOptions = {}) {
     this.#options = options;
     this.#windowMs = options.windowMs ?? RESUME_WINDOW_MS;
     this.#now = options.now ?? (() => performance.now());
+    this.#knowsSince = this.#now();
   }
 
   /** Channels that wait for their openers. */
@@ -76,9 +81,10 @@ export class ChannelKeeper implements Resumer {
   #afterTheEnd(number: number, asked: Asked): TunnelError | FrameKind {
     const tombstone = this.#tombstones.get(asked.uid);
     if (tombstone === undefined || tombstone.userId !== asked.principal.userId) {
+      if (tombstone !== undefined) return unknownChannel();
       // Should its Open still be on some way, it comes too late.
-      if (tombstone === undefined) this.#bury(asked.uid, asked.principal.userId, 0, UNKNOWN);
-      return unknownChannel();
+      this.#bury(asked.uid, asked.principal.userId, 0, UNKNOWN);
+      return this.#now() - asked.ageMs > this.#knowsSince ? neverOpened() : unknownChannel();
     }
     const { why, received } = tombstone;
     if (why !== undefined) return new TunnelError(finalCode(why.code), why.message);
@@ -112,10 +118,11 @@ export class ChannelKeeper implements Resumer {
   }
 
   #bury(uid: string, userId: string, received: number, why: Tombstone['why']): void {
-    this.#tombstones.set(uid, { userId, received, why });
+    this.#tombstones.set(uid, { userId, received, why, at: this.#now() });
     if (this.#tombstones.size <= MAX_TOMBSTONES) return;
-    for (const oldest of this.#tombstones.keys()) {
+    for (const [oldest, { at }] of this.#tombstones) {
       this.#tombstones.delete(oldest);
+      this.#knowsSince = at;
       return;
     }
   }
@@ -149,6 +156,13 @@ const UNKNOWN = {
   code: 'unknown-channel',
   message: 'This agent does not know the channel: it was started again since.',
 } as const;
+
+function neverOpened(): TunnelError {
+  return new TunnelError(
+    'never-opened',
+    'The way broke before the agent heard of the channel: nothing was done. Try again.',
+  );
+}
 
 /** A code that nobody takes for advice to try another way. */
 function finalCode(code: TunnelErrorCode): ChannelErrorCode {

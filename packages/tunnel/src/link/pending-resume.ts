@@ -14,6 +14,8 @@ export interface Asked {
   readonly principal: Principal;
   readonly workload: string;
   readonly ended: boolean;
+  /** Since Open was sent, in ms. */
+  readonly ageMs: number;
 }
 
 /** A sentence that says what is wrong with a Resume; undefined when nothing is. */
@@ -36,6 +38,7 @@ export function askedFromWire(resume: Resume): Asked {
     },
     workload: resume.workload,
     ended: resume.ended,
+    ageMs: safeNumber(resume.ageMs),
   };
 }
 

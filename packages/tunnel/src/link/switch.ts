@@ -80,7 +80,7 @@ export function resumeChannel(
     throw new TunnelError('unknown-channel', 'The agent cannot resume channels; it is too old.');
   }
   const { asked } = incoming;
-  const { uid, epoch, received, principal, ended } = asked;
+  const { uid, epoch, received, principal, ended, ageMs } = asked;
   const number = to.allocate();
   const near = new Leg(incoming.link as LinkCore, incoming.number, 'auto', false);
   const far = new Leg(to, number, 'auto', true);
@@ -100,6 +100,7 @@ export function resumeChannel(
       principal: instead.principal ?? principal,
       workload: instead.workload ?? '',
       ended,
+      ageMs: BigInt(ageMs),
     },
   });
   return near;

@@ -35,6 +35,7 @@ const RESET_CODES: Readonly<Record<ChannelErrorCode, ResetCode>> = {
   internal: ResetCode.INTERNAL,
   unsupported: ResetCode.UNSUPPORTED,
   'unknown-channel': ResetCode.UNKNOWN_CHANNEL,
+  'never-opened': ResetCode.NEVER_OPENED,
 };
 
 const CHANNEL_CODES = new Map<ResetCode, ChannelErrorCode>(

@@ -151,6 +151,7 @@ export const TUNNEL_FAILURES: Readonly<Record<TunnelErrorCode, RelayErrorCode>> 
   internal: 'internal',
   unsupported: 'upstream-failed',
   'unknown-channel': 'agent-disconnected',
+  'never-opened': 'agent-disconnected',
   'token-unknown': 'agent-disconnected',
   'token-revoked': 'agent-disconnected',
   'token-expired': 'agent-disconnected',

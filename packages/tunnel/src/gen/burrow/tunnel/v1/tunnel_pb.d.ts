@@ -339,7 +339,8 @@ export declare const PongSchema: GenMessage<Pong>;
 
 /**
  * The sender wants this link to end. The receiver opens no new channel on it;
- * existing channels go on until the deadline.
+ * existing channels go on until the deadline, or move: an opener resumes its
+ * channels on another link, if there is one. Resume is taken on a draining link.
  *
  * @generated from message burrow.tunnel.v1.Drain
  */
@@ -752,6 +753,13 @@ export declare type Resume = Message<"burrow.tunnel.v1.Resume"> & {
    * @generated from field: bool ended = 8;
    */
   ended: boolean;
+
+  /**
+   * Milliseconds since Open was sent, rounded up.
+   *
+   * @generated from field: uint64 age_ms = 9;
+   */
+  ageMs: bigint;
 };
 
 /**
@@ -982,6 +990,14 @@ export enum ResetCode {
    * @generated from enum value: RESET_CODE_UNKNOWN_CHANNEL = 14;
    */
   UNKNOWN_CHANNEL = 14,
+
+  /**
+   * Resume: this agent was there all the time, and no Open of the channel has
+   * come: nothing of it was done, and it can be opened anew.
+   *
+   * @generated from enum value: RESET_CODE_NEVER_OPENED = 15;
+   */
+  NEVER_OPENED = 15,
 }
 
 /**
