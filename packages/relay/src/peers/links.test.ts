@@ -120,8 +120,8 @@ test('a link that nobody uses is closed; one with a channel stays', async (t) =>
   const [one, two] = await Promise.all([testRelay(t, 'one'), testRelay(t, 'two')]);
   await one.connectAgent('a1');
   const used = await edge.link(one);
-  const unused = await edge.link(two);
   const channel = openOn(used, { workload: 'a1' });
+  const unused = await edge.link(two);
   await until(() => unused.closed);
   assert.equal(used.closed, false);
   assert.deepEqual(edge.lost, [], 'nothing was lost');
