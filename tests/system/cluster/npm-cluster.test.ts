@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import type { Cluster } from '@burrow/api';
 import { eventually } from '../../harness/eventually.ts';
 import { npmCluster } from '../../harness/npm-start.ts';
 import { run } from '../../harness/run.ts';
@@ -74,6 +75,15 @@ test('three relays share people and data; one may end; nothing is left at the en
     user = ((await made.json()) as { owner?: { id: string } }).owner?.id ?? '';
     for (const relay of ready.relays) {
       assert.equal((await ask(relay.url, '/workspaces/shared')).status, 200);
+    }
+
+    // They have found each other.
+    for (const relay of ready.relays) {
+      await eventually(`${relay.id} knows all three`, async () => {
+        const { relays } = (await (await ask(relay.url, '/cluster')).json()) as Cluster;
+        const ids = relays.filter(({ stats }) => stats !== null).map(({ id }) => id);
+        return ids.sort().join() === 'relay-1,relay-2,relay-3';
+      });
     }
 
     // SSH as well, straight to a relay and through the front, by the address of whoever comes.
