@@ -1,5 +1,4 @@
 import { setMaxListeners } from 'node:events';
-import { homedir } from 'node:os';
 import type { Duplex } from 'node:stream';
 import {
   algorithmsFor,
@@ -18,6 +17,7 @@ import { AgentForwarding } from './agent-forwarding.ts';
 import { serveForwarding, type ForwardingPolicy } from './forwarding.ts';
 import { AGENT_SSH_LIMITS } from './limits.ts';
 import { serveSession } from './session.ts';
+import type { SftpOptions } from './sftp/index.ts';
 
 export interface SshServerOptions {
   readonly hostKey: HostKey;
@@ -27,10 +27,7 @@ export interface SshServerOptions {
   readonly policy: ForwardingPolicy;
   /** The workload's name, for `ssh -J` into itself and for its sessions. */
   readonly workload: () => string;
-  readonly serveSftp: (
-    channel: ServerChannel,
-    options: { readonly home: string; readonly signal: AbortSignal },
-  ) => void;
+  readonly serveSftp: (channel: ServerChannel, options: SftpOptions) => void;
   /** From the channel's opening until a key is accepted. */
   readonly signInMs?: number;
   readonly log: (level: 'info' | 'warn', event: string, fields: object) => void;
@@ -126,8 +123,7 @@ export class SshServer {
               BURROW_USER: facts.user,
             },
             forwardAgent: () => agent.socketPath(),
-            serveSftp: (channel, closed) =>
-              this.#options.serveSftp(channel, { home: homedir(), signal: closed }),
+            serveSftp: this.#options.serveSftp,
             onEndOfWrite: endOfWrite,
             onStarted: (what) => log('info', 'ssh-session', { ...facts, what }),
             signal: gone.signal,

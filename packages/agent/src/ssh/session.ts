@@ -1,9 +1,10 @@
-import { access, constants } from 'node:fs/promises';
 import { mendOutput } from '@burrow/ssh';
 import type { AcceptConnection, RejectConnection, ServerChannel, Session } from 'ssh2';
 import { findShell, mayBeSet, sessionEnvironment } from './environment.ts';
+import { firstFolder } from './first-folder.ts';
 import { AGENT_SSH_LIMITS } from './limits.ts';
 import { runCommand, type Running, type Terminal } from './running.ts';
+import type { SftpOptions } from './sftp/index.ts';
 
 export interface SessionOptions {
   /** Undefined: the home of the agent's user. */
@@ -12,7 +13,7 @@ export interface SessionOptions {
   readonly facts: Readonly<Record<string, string>>;
   /** Path of a socket for the client's SSH agent. Rejects when it cannot be had. */
   readonly forwardAgent: () => Promise<string>;
-  readonly serveSftp: (channel: ServerChannel, closed: AbortSignal) => void;
+  readonly serveSftp: (channel: ServerChannel, options: SftpOptions) => void;
   /** Registers what to do when the client takes no more output. */
   readonly onEndOfWrite: (channel: ServerChannel, listen: () => void) => void;
   readonly onStarted: (what: 'shell' | 'exec' | 'sftp') => void;
@@ -65,7 +66,11 @@ export function serveSession(session: Session, options: SessionOptions): void {
     options.onStarted('sftp');
     const channel = accept();
     mendOutput(channel);
-    options.serveSftp(channel, closed.signal);
+    const { home } = findShell();
+    // As commands do: `scp`, which speaks SFTP, and `rsync`, which runs one, mean the same by a name.
+    void firstFolder(options.directory, home).then((start) =>
+      options.serveSftp(channel, { start, home, signal: closed.signal }),
+    );
   });
   const closed = new AbortController();
   session.on('close', () => {
@@ -150,16 +155,4 @@ function over(stream: NodeJS.ReadableStream | undefined): Promise<void> {
       .once('close', resolve)
       .once('error', () => resolve());
   });
-}
-
-async function firstFolder(...folders: (string | undefined)[]): Promise<string> {
-  for (const folder of folders) {
-    if (folder === undefined) continue;
-    const enterable = await access(folder, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (enterable) return folder;
-  }
-  return '/';
 }

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import ssh2, { type ClientChannel } from 'ssh2';
@@ -235,3 +236,23 @@ for (const tool of ['scp', 'scp -O', 'sftp', 'rsync', 'git']) {
     assert.equal(sum(readFileSync(back as string)), sum(bytes));
   });
 }
+
+test('commands and copies begin in the same folder', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'burrow-begin-'));
+  try {
+    await using it = await startServer({ directory });
+    const local = join(it.folder, 'local');
+    writeFileSync(local, 'text');
+    const options = [...it.options, '-P', String(it.port)];
+    const fine = async (...command: readonly string[]): Promise<void> => {
+      const [program = '', ...args] = command;
+      const ran = await run(program, args);
+      assert.deepEqual([ran.code, ran.stderr], [0, '']);
+    };
+    await fine('scp', '-q', ...options, local, 'ann@127.0.0.1:by-sftp');
+    await fine('scp', '-q', '-O', ...options, local, 'ann@127.0.0.1:by-command');
+    assert.equal((await it.ssh(['pwd; ls'])).stdout, `${directory}\nby-command\nby-sftp\n`);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});

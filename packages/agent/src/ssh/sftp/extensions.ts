@@ -19,6 +19,9 @@ import {
 } from './protocol.ts';
 
 export interface ExtensionContext {
+  /** What paths are relative to. */
+  readonly start: string;
+  /** What `~` stands for. */
   readonly home: string;
   readonly handles: Handles;
   readonly stopped: () => boolean;
@@ -66,16 +69,16 @@ async function freeSpace(id: number, path: Buffer | string): Promise<Buffer> {
 export const EXTENSIONS: Readonly<Record<string, Extension>> = {
   'posix-rename@openssh.com': {
     version: '1',
-    prepare: ({ home }, _id, fields) => {
-      const [from, to] = [absolute(home, fields.string()), absolute(home, fields.string())];
+    prepare: ({ start }, _id, fields) => {
+      const [from, to] = [absolute(start, fields.string()), absolute(start, fields.string())];
       return quietly(() => rename(from, to));
     },
   },
   'statvfs@openssh.com': {
     version: '2',
     shared: true,
-    prepare: ({ home }, id, fields) => {
-      const path = absolute(home, fields.string());
+    prepare: ({ start }, id, fields) => {
+      const path = absolute(start, fields.string());
       return () => freeSpace(id, path);
     },
   },
@@ -93,8 +96,8 @@ export const EXTENSIONS: Readonly<Record<string, Extension>> = {
   },
   'hardlink@openssh.com': {
     version: '1',
-    prepare: ({ home }, _id, fields) => {
-      const [from, to] = [absolute(home, fields.string()), absolute(home, fields.string())];
+    prepare: ({ start }, _id, fields) => {
+      const [from, to] = [absolute(start, fields.string()), absolute(start, fields.string())];
       return quietly(() => link(from, to));
     },
   },
@@ -108,8 +111,8 @@ export const EXTENSIONS: Readonly<Record<string, Extension>> = {
   },
   'lsetstat@openssh.com': {
     version: '1',
-    prepare: ({ home }, _id, fields) => {
-      const path = absolute(home, fields.string());
+    prepare: ({ start }, _id, fields) => {
+      const path = absolute(start, fields.string());
       const given = readAttributes(fields);
       return quietly(() => setLinkAttributes(path, given));
     },
@@ -127,9 +130,9 @@ export const EXTENSIONS: Readonly<Record<string, Extension>> = {
   'expand-path@openssh.com': {
     version: '1',
     shared: true,
-    prepare: ({ home }, id, fields) => {
+    prepare: ({ start, home }, id, fields) => {
       const path = fields.string();
-      return async () => onePath(id, await canonical(await expand(home, path)));
+      return async () => onePath(id, await canonical(await expand({ start, home }, path)));
     },
   },
   'home-directory': {

@@ -6,17 +6,20 @@ const MAX_LINKS = 40;
 
 /**
  * Paths are bytes: a name on Linux is not always UTF-8. They are relative to
- * `home`, which is absolute.
+ * `start`, which is absolute.
  */
-export function absolute(home: string, path: Buffer): Buffer {
+export function absolute(start: string, path: Buffer): Buffer {
   if (path[0] === SLASH) return path;
-  const base = home.endsWith('/') ? home : `${home}/`;
-  return Buffer.concat([Buffer.from(path.length === 0 ? home : base), path]);
+  const base = start.endsWith('/') ? start : `${start}/`;
+  return Buffer.concat([Buffer.from(path.length === 0 ? start : base), path]);
 }
 
 /** As `absolute`, with `~` and `~user` at the beginning. */
-export async function expand(home: string, path: Buffer): Promise<Buffer> {
-  if (path[0] !== 0x7e) return absolute(home, path);
+export async function expand(
+  { start, home }: { readonly start: string; readonly home: string },
+  path: Buffer,
+): Promise<Buffer> {
+  if (path[0] !== 0x7e) return absolute(start, path);
   const slash = path.indexOf(SLASH);
   const end = slash === -1 ? path.length : slash;
   const user = path.toString('utf8', 1, end);

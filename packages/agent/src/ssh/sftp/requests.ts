@@ -38,8 +38,8 @@ const alone = (work: () => Promise<unknown>): Work => ({
  * when it is the request's turn.
  */
 const REQUESTS: Readonly<Record<number, Prepare>> = {
-  [REQUEST.OPEN]: ({ home, handles }, id, fields) => {
-    const path = absolute(home, fields.string());
+  [REQUEST.OPEN]: ({ start, handles }, id, fields) => {
+    const path = absolute(start, fields.string());
     const flags = fields.uint32();
     const given = readAttributes(fields);
     return {
@@ -59,12 +59,12 @@ const REQUESTS: Readonly<Record<number, Prepare>> = {
       Math.min(length, MAX_DATA),
     );
   },
-  [REQUEST.LSTAT]: ({ home }, id, fields) => {
-    const path = absolute(home, fields.string());
+  [REQUEST.LSTAT]: ({ start }, id, fields) => {
+    const path = absolute(start, fields.string());
     return shared(async () => packet(REPLY.ATTRS, id, attributesOf(await calls.lstat(path))));
   },
-  [REQUEST.STAT]: ({ home }, id, fields) => {
-    const path = absolute(home, fields.string());
+  [REQUEST.STAT]: ({ start }, id, fields) => {
+    const path = absolute(start, fields.string());
     return shared(async () => packet(REPLY.ATTRS, id, attributesOf(await calls.stat(path))));
   },
   [REQUEST.FSTAT]: ({ handles }, id, fields) => {
@@ -75,8 +75,8 @@ const REQUESTS: Readonly<Record<number, Prepare>> = {
       return packet(REPLY.ATTRS, id, attributesOf(await stats));
     });
   },
-  [REQUEST.SETSTAT]: ({ home }, _id, fields) => {
-    const path = absolute(home, fields.string());
+  [REQUEST.SETSTAT]: ({ start }, _id, fields) => {
+    const path = absolute(start, fields.string());
     const given = readAttributes(fields);
     return alone(() => setAttributes(path, given));
   },
@@ -88,43 +88,43 @@ const REQUESTS: Readonly<Record<number, Prepare>> = {
       await setAttributes(open.kind === 'file' ? open.fd : open.path, given);
     });
   },
-  [REQUEST.OPENDIR]: ({ home, handles }, id, fields) => {
-    const path = absolute(home, fields.string());
+  [REQUEST.OPENDIR]: ({ start, handles }, id, fields) => {
+    const path = absolute(start, fields.string());
     return shared(async () => packet(REPLY.HANDLE, id, await handles.add(() => openFolder(path))));
   },
   [REQUEST.READDIR]: ({ handles }, id, fields) => {
     const handle = fields.string();
     return shared(async () => readFolder(id, handles.folder(handle)));
   },
-  [REQUEST.REMOVE]: ({ home }, _id, fields) => {
-    const path = absolute(home, fields.string());
+  [REQUEST.REMOVE]: ({ start }, _id, fields) => {
+    const path = absolute(start, fields.string());
     return alone(() => unlink(path));
   },
-  [REQUEST.MKDIR]: ({ home }, _id, fields) => {
-    const path = absolute(home, fields.string());
+  [REQUEST.MKDIR]: ({ start }, _id, fields) => {
+    const path = absolute(start, fields.string());
     const { mode = 0o777 } = readAttributes(fields);
     return alone(() => mkdir(path, mode));
   },
-  [REQUEST.RMDIR]: ({ home }, _id, fields) => {
-    const path = absolute(home, fields.string());
+  [REQUEST.RMDIR]: ({ start }, _id, fields) => {
+    const path = absolute(start, fields.string());
     return alone(() => rmdir(path));
   },
-  [REQUEST.REALPATH]: ({ home }, id, fields) => {
-    const path = absolute(home, fields.string());
+  [REQUEST.REALPATH]: ({ start }, id, fields) => {
+    const path = absolute(start, fields.string());
     return shared(async () => onePath(id, await canonical(path)));
   },
-  [REQUEST.RENAME]: ({ home }, _id, fields) => {
-    const [from, to] = [absolute(home, fields.string()), absolute(home, fields.string())];
+  [REQUEST.RENAME]: ({ start }, _id, fields) => {
+    const [from, to] = [absolute(start, fields.string()), absolute(start, fields.string())];
     return alone(() => renameNew(from, to));
   },
-  [REQUEST.READLINK]: ({ home }, id, fields) => {
-    const path = absolute(home, fields.string());
+  [REQUEST.READLINK]: ({ start }, id, fields) => {
+    const path = absolute(start, fields.string());
     return shared(async () => onePath(id, await readlink(path, { encoding: 'buffer' })));
   },
   // OpenSSH took the two paths the wrong way round, and everybody followed: the target comes first.
-  [REQUEST.SYMLINK]: ({ home }, _id, fields) => {
+  [REQUEST.SYMLINK]: ({ start }, _id, fields) => {
     const target = fields.string();
-    const path = absolute(home, fields.string());
+    const path = absolute(start, fields.string());
     return alone(() => symlink(target, path));
   },
   [REQUEST.EXTENDED]: (context, id, fields) => {

@@ -10,7 +10,9 @@ import { Schedule } from './schedule.ts';
 import { WriteTask } from './write-task.ts';
 
 export interface SftpOptions {
-  /** What paths are relative to; absolute. */
+  /** What paths are relative to; absolute. Undefined: `home`. */
+  readonly start?: string;
+  /** What `~` stands for; absolute. */
   readonly home: string;
   /** When it aborts, the session is over: what it has open is closed. */
   readonly signal: AbortSignal;
@@ -27,12 +29,12 @@ export type SftpChannel = Duplex & { exit?: (status: number) => void };
  * It speaks on the plain channel, and not through ssh2's SFTPWrapper, which
  * decodes names as UTF-8, offers no extensions and never holds a client back.
  */
-export function serveSftp(channel: SftpChannel, { home, signal }: SftpOptions): void {
-  if (signal.aborted) {
+export function serveSftp(channel: SftpChannel, options: SftpOptions): void {
+  if (options.signal.aborted) {
     channel.destroy();
     return;
   }
-  new SftpSession(channel, home, signal);
+  new SftpSession(channel, options);
 }
 
 class SftpSession {
@@ -51,9 +53,10 @@ class SftpSession {
   #ended = false;
   #over = false;
 
-  constructor(channel: SftpChannel, home: string, signal: AbortSignal) {
+  constructor(channel: SftpChannel, { home, start = home, signal }: SftpOptions) {
     this.#channel = channel;
     this.#context = {
+      start,
       home,
       handles: this.#handles,
       buffers: this.#buffers,
