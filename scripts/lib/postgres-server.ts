@@ -20,6 +20,8 @@ export interface PostgresServerOptions {
   readonly port?: number;
   /** False: for tests; what a power cut loses does not matter. */
   readonly durable: boolean;
+  /** Settings of postgresql.conf, beside or instead of ours. */
+  readonly settings?: Readonly<Record<string, string | number>>;
   readonly signal?: AbortSignal;
 }
 
@@ -103,6 +105,7 @@ export async function startPostgres(options: PostgresServerOptions): Promise<Pos
     max_connections: 200,
     shared_buffers: '32MB',
     ...(options.durable ? {} : { fsync: 'off', full_page_writes: 'off', autovacuum: 'off' }),
+    ...options.settings,
   };
   const start = async (): Promise<void> => {
     await server?.stop();

@@ -1,6 +1,6 @@
 // A relay on a real PostgreSQL: starting together, restarts, freezes, and what is said when it cannot be used.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -11,8 +11,9 @@ import { openDatabase } from '../../packages/relay/src/db/database.ts';
 import { MIGRATIONS } from '../../packages/relay/src/db/migrations/index.ts';
 import { createLogger } from '../../packages/relay/src/observe/logger.ts';
 import { createRelay } from '../../packages/relay/src/relay.ts';
-import type { PostgresServer } from '../../scripts/lib/postgres-server.ts';
+import { postgresUser, type PostgresServer } from '../../scripts/lib/postgres-server.ts';
 import { startBurrow } from '../harness/burrow.ts';
+import { selfSignedCertificate } from '../harness/certificate.ts';
 import { eventually } from '../harness/eventually.ts';
 import { postgresForTests } from '../harness/postgres.ts';
 
@@ -228,6 +229,38 @@ describe('when PostgreSQL restarts under a running relay', () => {
     } finally {
       await db.close();
     }
+  });
+});
+
+describe('with TLS', () => {
+  it('takes a certificate of the named authority, and no other', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'burrow-postgres-'));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    chmodSync(folder, 0o755);
+    const good = await selfSignedCertificate(folder, 'database.test');
+    const other = await selfSignedCertificate(folder, 'other.test');
+    const user = postgresUser();
+    if (user) chownSync(good.keyFile, user.uid, user.gid);
+    await using secure = await postgresForTests({
+      ssl: 'on',
+      ssl_cert_file: good.certFile,
+      ssl_key_file: good.keyFile,
+    });
+    const url = (file: string): string =>
+      `${secure.url('postgres')}?sslmode=verify-full&sslrootcert=${encodeURIComponent(file)}`;
+    const db = await openDatabase({ url: url(good.certFile) });
+    const { rows } = await sql<{ ssl: boolean }>`select ssl from pg_stat_ssl
+      where pid = pg_backend_pid()`.execute(db.kysely);
+    await db.close();
+    assert.deepEqual(rows, [{ ssl: true }]);
+    await assert.rejects(openDatabase({ url: url(other.certFile) }), {
+      code: 'config-invalid',
+      message: /self-signed certificate/,
+    });
+    await assert.rejects(openDatabase({ url: url(join(folder, 'none.crt')) }), {
+      code: 'config-invalid',
+      message: /none\.crt/,
+    });
   });
 });
 

@@ -208,5 +208,7 @@ function closed(): RelayError {
 function isPassing(error: unknown): boolean {
   if (isPoolFull(error)) return false;
   const text = textOf(error);
-  return /ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|57P0[123]|terminated unexpectedly/.test(text);
+  return /ECONNREFUSED|ECONNRESET|connect ENOENT|EPIPE|57P0[123]|terminated unexpectedly/.test(
+    text,
+  );
 }

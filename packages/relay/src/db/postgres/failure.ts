@@ -82,7 +82,8 @@ export function explainOpening(error: unknown, address: string): RelayError {
   if (error instanceof RelayError) return error;
   const text = textOf(error);
   const state = error instanceof SqlError ? error.state : (sqlState(error) ?? '');
-  const tls = /certificate|SSL|TLS|self.signed/i.test(text);
+  // Of a wrong certificate, of none, or of a file of one that cannot be read.
+  const tls = /certificate|SSL|TLS|self.signed|, open '/i.test(text);
   if (tls || REFUSED.test(state)) {
     return new RelayError(
       'config-invalid',
