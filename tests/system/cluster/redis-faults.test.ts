@@ -327,7 +327,7 @@ test('two relays under one id are told apart in the log, once the lease of a dea
 test('commands per second do not grow with the agents that are held', async (t) => {
   const redis = await startRedis();
   t.after(() => redis[Symbol.asyncDispose]());
-  const a = member(t, { redisUrl: redis.url }, 600);
+  const a = member(t, { redisUrl: redis.url }, 3_000);
   await a.registry.start(relayInfo('a'));
   const idle = async (): Promise<number> => {
     const total = async (): Promise<number> => {
@@ -347,8 +347,8 @@ test('commands per second do not grow with the agents that are held', async (t) 
   await sleep(100);
   const many = await idle();
   // One refresh more or less: they come at times of their own.
-  assert.ok(many <= few + 12, `${few} commands with 1 agent, ${many} with 5001`);
-  t.diagnostic(`in 2 s with a lease of 600 ms: ${few} commands with 1 agent, ${many} with 5001`);
+  assert.ok(many <= few + 8, `${few} commands with 1 agent, ${many} with 5001`);
+  t.diagnostic(`in 2 s with a lease of 3 s: ${few} commands with 1 agent, ${many} with 5001`);
 
   async function incarnation(): Promise<string> {
     return (await redis.cli('HKEYS', '{burrow:relays}')).trim();

@@ -81,9 +81,11 @@ export function connectRedis(settings: RedisSettings): RedisClient {
   client.on('ready', connected);
   if (client instanceof Cluster) {
     client.on('node error', failed);
-    // A node came (back): what it was told before it went may be lost.
-    client.on('+node', () => {
-      if (client.status === 'ready') connected();
+    // A node came back: what it was told before it went may be lost.
+    client.on('+node', (node: Redis) => {
+      node.on('ready', () => {
+        if (client.status === 'ready') connected();
+      });
     });
   }
   if (subscriber !== client) subscriber.on('error', () => undefined);

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RedisClient } from '../cluster/redis-client.ts';
-import { linkField, type RedisKeys } from './redis-keys.ts';
+import type { RedisKeys } from './redis-keys.ts';
 
 export interface HoldingsOptions {
   readonly client: RedisClient;
@@ -19,21 +19,21 @@ const RETRY_MS = 1_000;
 const MAX_FORGOTTEN = 100_000;
 
 interface Pending {
-  /** Links whose entry is to be deleted. */
-  readonly gone: Set<string>;
   /** Others wait for the news. */
   publish: boolean;
 }
 
 /**
- * What this relay holds, and the background writer that makes Redis say the same.
- * Only the difference between the two is kept, by agent: however often an agent
- * comes and goes while Redis is away, it costs one entry.
+ * What this relay holds, and the background writer that makes Redis say the same:
+ * one field for an agent, from its first link to its last, however many it opens
+ * and closes in between. Only what Redis does not know yet is kept, by agent.
  */
 export class RedisHoldings {
   readonly #options: HoldingsOptions;
   readonly #links = new Map<string, Map<string, string>>();
   readonly #pending = new Map<string, Pending>();
+  /** Agents that are known to be in this relay's set. */
+  readonly #indexed = new Set<string>();
   readonly #stop = new AbortController();
   #incarnation: string | undefined;
   #working: Promise<void> | undefined;
@@ -57,34 +57,36 @@ export class RedisHoldings {
   }
 
   add(agentId: string, linkId: string, instanceId: string): void {
-    let links = this.#links.get(agentId);
-    const first = links === undefined;
-    if (links === undefined) this.#links.set(agentId, (links = new Map()));
-    const changed = links.get(linkId) !== instanceId;
+    const links = this.#links.get(agentId) ?? new Map<string, string>();
+    const before = latest(links);
+    // The latest link speaks for the agent.
+    links.delete(linkId);
     links.set(linkId, instanceId);
-    if (!changed) return;
-    const pending = this.#touch(agentId);
-    pending.gone.delete(linkId);
-    if (first) pending.publish = true;
+    this.#links.set(agentId, links);
+    if (before === instanceId) return;
+    this.#touch(agentId).publish ||= before === undefined;
     this.#work();
   }
 
   remove(agentId: string, linkId: string): void {
     const links = this.#links.get(agentId);
+    const before = links && latest(links);
     if (links === undefined || !links.delete(linkId)) return;
-    const last = links.size === 0;
-    if (last) this.#links.delete(agentId);
-    // What is forgotten here dies with this relay's lease, or when somebody finds nobody there.
-    const full = this.#pending.size >= (this.#options.maxForgotten ?? MAX_FORGOTTEN);
-    if (last && full && !this.#pending.has(agentId)) return;
-    const pending = this.#touch(agentId);
-    pending.gone.add(linkId);
-    if (last) pending.publish = true;
+    const now = latest(links);
+    if (now === before) return;
+    if (now === undefined) {
+      this.#links.delete(agentId);
+      // What is forgotten here dies with this relay's lease, or when somebody finds nobody there.
+      const full = this.#pending.size >= (this.#options.maxForgotten ?? MAX_FORGOTTEN);
+      if (full && !this.#pending.has(agentId)) return;
+    }
+    this.#touch(agentId).publish ||= now === undefined;
     this.#work();
   }
 
   /** Everything is written again: Redis may have lost it. */
   rewrite(): void {
+    this.#indexed.clear();
     for (const agentId of this.#links.keys()) this.#touch(agentId);
     this.#work();
   }
@@ -108,7 +110,7 @@ export class RedisHoldings {
   #touch(agentId: string): Pending {
     let pending = this.#pending.get(agentId);
     if (pending === undefined) {
-      this.#pending.set(agentId, (pending = { gone: new Set(), publish: false }));
+      this.#pending.set(agentId, (pending = { publish: false }));
     }
     return pending;
   }
@@ -148,60 +150,61 @@ export class RedisHoldings {
     const { client, keys } = this.#options;
     const held = keys.held(incarnation);
     const errors: unknown[] = [];
-    const here = [...batch.keys()].filter((agentId) => this.#links.has(agentId));
-    const left = [...batch.keys()].filter((agentId) => !this.#links.has(agentId));
+    const agents = [...batch.keys()];
+    const here = agents.filter((agentId) => this.#links.has(agentId));
+    const unknown = here.filter((agentId) => !this.#indexed.has(agentId));
+    const left = agents.filter((agentId) => !this.#links.has(agentId));
     const changed: string[] = [];
     const failed = (agentIds: readonly string[]) => (error: unknown) => {
       errors.push(error);
-      for (const agentId of agentIds) this.#again(agentId, batch.get(agentId));
+      for (const agentId of agentIds) {
+        this.#touch(agentId).publish ||= batch.get(agentId)?.publish ?? false;
+      }
     };
-    const writes = [...batch].map(([agentId, pending]) =>
-      this.#writeAgent(incarnation, agentId, pending).then(
-        () => {
-          if (pending.publish) changed.push(agentId);
-        },
+    const writes = agents.map((agentId) =>
+      this.#writeAgent(incarnation, agentId).then(
+        () => void (batch.get(agentId)?.publish && changed.push(agentId)),
         failed([agentId]),
       ),
     );
-    if (here.length > 0) {
-      writes.push(client.run((redis) => redis.sadd(held, here)).then(() => {}, failed(here)));
+    if (unknown.length > 0) {
+      const indexed = (): void => {
+        for (const agentId of unknown) this.#indexed.add(agentId);
+      };
+      writes.push(client.run((redis) => redis.sadd(held, unknown)).then(indexed, failed(unknown)));
     }
     await Promise.all(writes);
-    const now: Promise<unknown>[] = [];
+    const after: Promise<unknown>[] = [];
+    // What came back meanwhile is written again.
+    for (const agentId of left) this.#indexed.delete(agentId);
     const gone = left.filter((agentId) => !this.#pending.has(agentId));
     if (gone.length > 0) {
-      now.push(client.run((redis) => redis.srem(held, gone)).catch(failed(gone)));
+      after.push(client.run((redis) => redis.srem(held, gone)).catch(failed(gone)));
     }
     if (changed.length > 0) {
       const message = `a ${changed.join(' ')}`;
       // Only a hint: whoever misses it polls.
-      now.push(client.run((redis) => redis.publish(keys.changes, message)).catch(() => undefined));
+      after.push(client.run((redis) => redis.publish(keys.changes, message)).catch(() => {}));
     }
-    await Promise.all(now);
+    await Promise.all(after);
     return errors;
   }
 
-  async #writeAgent(incarnation: string, agentId: string, pending: Pending): Promise<void> {
+  async #writeAgent(incarnation: string, agentId: string): Promise<void> {
     const { client, keys } = this.#options;
     const key = keys.agent(agentId);
-    const entries = [...(this.#links.get(agentId) ?? [])].flatMap(([linkId, instanceId]) => [
-      linkField(incarnation, linkId),
-      instanceId,
-    ]);
-    const gone = [...pending.gone].map((linkId) => linkField(incarnation, linkId));
-    await Promise.all([
-      ...(entries.length === 0 ? [] : [client.run((redis) => redis.hset(key, entries))]),
-      ...(gone.length === 0 ? [] : [client.run((redis) => redis.hdel(key, ...gone))]),
-    ]);
+    const instanceId = latest(this.#links.get(agentId));
+    await client.run((redis) =>
+      instanceId === undefined
+        ? redis.hdel(key, incarnation)
+        : redis.hset(key, incarnation, instanceId),
+    );
   }
+}
 
-  #again(agentId: string, failed: Pending | undefined): void {
-    const pending = this.#touch(agentId);
-    if (failed === undefined) return;
-    const links = this.#links.get(agentId);
-    for (const linkId of failed.gone) if (links?.has(linkId) !== true) pending.gone.add(linkId);
-    pending.publish ||= failed.publish;
-  }
+/** Of the link that came last; undefined: there is none. */
+function latest(links: ReadonlyMap<string, string> | undefined): string | undefined {
+  return links === undefined ? undefined : [...links.values()].at(-1);
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

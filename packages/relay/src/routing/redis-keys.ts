@@ -9,7 +9,7 @@
  * | `{p:relays}:lease:<incarnation>` | string with TTL | the relay, as JSON: it lives as long as this key |
  * | `{p:relays}:sweep:<incarnation>` | string with TTL | who cleans up after a dead relay |
  * | `p:held:<incarnation>` | set | agents that the relay holds: what is to be cleaned up after it |
- * | `p:agent:<id>` | hash | `<incarnation>/<link id>` → instance id of the agent |
+ * | `p:agent:<id>` | hash | incarnation → instance id of the agent, of every relay with a link of it |
  * | `p:changes` | channel | `a <agent id> …` agents came or left; `r` relays came or left |
  */
 export interface RedisKeys {
@@ -31,15 +31,4 @@ export function redisKeys(prefix: string): RedisKeys {
     agent: (agentId) => `${prefix}:agent:${agentId}`,
     changes: `${prefix}:changes`,
   };
-}
-
-/** A field of an agent's hash. */
-export function linkField(incarnation: string, linkId: string): string {
-  return `${incarnation}/${linkId}`;
-}
-
-/** Undefined: not written by a relay. */
-export function incarnationOfField(field: string): string | undefined {
-  const slash = field.indexOf('/');
-  return slash < 1 ? undefined : field.slice(0, slash);
 }

@@ -2,7 +2,7 @@ import { abortable } from './abortable.ts';
 import type { RedisClient } from '../cluster/redis-client.ts';
 import { redisProblem, redisUnavailable } from '../cluster/redis-problem.ts';
 import { RedisHoldings } from './redis-holdings.ts';
-import { incarnationOfField, redisKeys } from './redis-keys.ts';
+import { redisKeys } from './redis-keys.ts';
 import { RedisMembership } from './redis-membership.ts';
 import { sweepDead } from './redis-sweep.ts';
 import type { AgentRoute, Registry, RelayInfo } from './registry.ts';
@@ -135,23 +135,15 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
   async function lookup(agentId: string): Promise<AgentRoute[]> {
     try {
       const entries = await client.run((redis) => redis.hgetall(keys.agent(agentId)));
-      const instances = new Map<string, string>();
-      for (const [field, instanceId] of Object.entries(entries)) {
-        const incarnation = incarnationOfField(field);
-        if (incarnation !== undefined && incarnation !== self?.incarnation) {
-          instances.set(incarnation, instanceId);
-        }
-      }
+      const instances = new Map(Object.entries(entries));
+      instances.delete(self?.incarnation ?? '');
       if (instances.size === 0) {
         // Nobody has it. Or Redis was emptied: then this relay's own lease is gone too.
         if (performance.now() - refreshedAt > RETRY_MS) refreshWithin(0);
         return [];
       }
       const live = await membership.records([...instances.keys()]);
-      const dead = Object.keys(entries).filter((field) => {
-        const incarnation = incarnationOfField(field);
-        return incarnation === undefined || (instances.has(incarnation) && !live.has(incarnation));
-      });
+      const dead = [...instances.keys()].filter((incarnation) => !live.has(incarnation));
       if (dead.length > 0) {
         client.run((redis) => redis.hdel(keys.agent(agentId), ...dead)).catch(() => undefined);
       }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RedisClient } from '../cluster/redis-client.ts';
-import { incarnationOfField, type RedisKeys } from './redis-keys.ts';
+import type { RedisKeys } from './redis-keys.ts';
 
 /** Agents looked at in one step. */
 const STEP = 200;
@@ -42,9 +42,7 @@ export async function sweepDead(
   await release();
 
   async function forget(agentId: string): Promise<void> {
-    const entries = await client.run((redis) => redis.hgetall(keys.agent(agentId)));
-    const fields = Object.keys(entries).filter((field) => incarnationOfField(field) === dead);
-    if (fields.length > 0) await client.run((redis) => redis.hdel(keys.agent(agentId), ...fields));
+    await client.run((redis) => redis.hdel(keys.agent(agentId), dead));
   }
 
   async function release(): Promise<void> {
