@@ -311,6 +311,32 @@ describe('a PostgreSQL that cannot be used at start', () => {
     await (await opening).close();
   });
 
+  it('is given up at once when opening is called off', { timeout: 60_000 }, async () => {
+    const url = await emptyDatabase();
+    await assert.rejects(
+      openDatabase({ url, signal: AbortSignal.abort(new Error('no')) }),
+      /^Error: no$/,
+    );
+    // Somebody else migrates, and takes long.
+    const other = new pg.Client({ connectionString: url });
+    await other.connect();
+    await other.query('select pg_advisory_lock(108281535264050)');
+    const off = new AbortController();
+    const opening = openDatabase({ url, signal: off.signal });
+    const waits = async (): Promise<boolean> => {
+      const { rows } = await other.query('select from pg_locks where not granted');
+      return rows.length > 0;
+    };
+    await eventually('it waits for the lock', waits);
+    const began = performance.now();
+    off.abort(new Error('called off'));
+    await assert.rejects(opening, /called off/);
+    assert.ok(performance.now() - began < 3_000);
+    await other.end();
+    // Nothing was left behind, and nobody waits any more.
+    await (await openDatabase({ url })).close();
+  });
+
   it('is no URL of PostgreSQL', async () => {
     for (const url of ['mysql://u:secret@h/d', 'postgres://u:sec#ret@h:x/d', 'secret']) {
       await assert.rejects(openDatabase({ url }), (error: Error & { code?: string }) => {

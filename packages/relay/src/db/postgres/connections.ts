@@ -180,18 +180,19 @@ export class Connections implements PostgresPool {
     }
   }
 
-  end(): Promise<void> {
-    return (this.#closed ??= this.#end());
+  /** What is under way may go on for so long, ms. Idempotent. */
+  end(withinMs: number = POSTGRES_LIMITS.closeMs): Promise<void> {
+    return (this.#closed ??= this.#end(withinMs));
   }
 
-  async #end(): Promise<void> {
+  async #end(withinMs: number): Promise<void> {
     clearInterval(this.#prober);
     this.#closing.abort();
     const cut = setTimeout(() => {
       for (const client of this.#clients) {
         (client as unknown as { connection?: { stream: Socket } }).connection?.stream.destroy();
       }
-    }, POSTGRES_LIMITS.closeMs);
+    }, withinMs);
     try {
       await this.#pool.end();
     } finally {

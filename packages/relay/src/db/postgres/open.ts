@@ -75,7 +75,7 @@ async function prepare(options: PostgresOptions): Promise<void> {
     throw cause instanceof Error ? explainOpening(cause, address) : explainOpening(error, address);
   } finally {
     aborted.catch(() => {});
-    await connections.end();
+    await connections.end(signal.aborted ? 0 : undefined);
   }
 }
 
