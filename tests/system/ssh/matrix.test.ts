@@ -262,4 +262,11 @@ test('burrow ssh comes in with a key of its own, at both servers', async () => {
   }
 });
 
+test('end to end to a real sshd, the key exchange is post-quantum: theirs alone', async () => {
+  for (const way of ['jump', 'proxy'] as const) {
+    const ran = await stand.ssh(['-v', hostOf(way, 'real'), 'true']);
+    assert.match(ran.stderr, /kex: algorithm: (?:mlkem768|sntrup761)x25519/);
+  }
+});
+
 test('afterwards nothing is open', () => stand.idle());

@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { generateHostKey } from '@burrow/ssh';
 import { run } from '@burrow/ssh/testing';
-import { ANN, baseOptions, startGateway, TOKEN } from './testing/gateway.ts';
+import { ANN } from '../clients/testing.ts';
+import { baseOptions, startGateway, TOKEN } from './testing/gateway.ts';
 
 test('a command runs in the workload: output, errors, input, exit code, signal', async () => {
   await using it = await startGateway();

@@ -11,11 +11,11 @@ import { acceptPort } from '@burrow/tunnel/message-port';
 import { channelToDuplex } from '@burrow/tunnel/node';
 import { TEST_HELLO, TEST_WELCOME } from '@burrow/tunnel/testing';
 import type { Principal } from '../../auth/principal.ts';
+import { ANN, route } from '../../clients/testing.ts';
 import type { WorkspaceRoute } from '../../control/directory.ts';
 import { createSshGateway, type SshGateway, type SshGatewayOptions } from '../gateway.ts';
 import type { AuthorityDeps, SshEvent } from '../relay-authority.ts';
 
-export const ANN: Principal = { userId: 'u-ann', username: 'ann', admin: false };
 export const TOKEN = 'burrow_pat_good';
 
 export interface TestGateway extends AsyncDisposable {
@@ -52,19 +52,6 @@ export interface SshOptions extends RunOptions {
   readonly options?: readonly string[];
 }
 
-function route(name: string): WorkspaceRoute {
-  return {
-    id: `w-${name}`,
-    name,
-    ownerId: ANN.userId,
-    agentId: `a-${name}`,
-    state: 'running',
-    editorPort: 60_001,
-    ports: new Map(),
-    agentLastSeen: undefined,
-  };
-}
-
 /** Stands for the agent's server: admits what the channel names. */
 function workloadServer(key: HostKey, channel: Channel): Duplex | undefined {
   const { target } = channel;
@@ -91,7 +78,7 @@ export async function startGateway(
   const known: TestGateway['known'] = {
     keys: new Map([[annKey.fingerprint, ANN]]),
     tokens: new Map([[TOKEN, ANN]]),
-    routes: new Map([['demo', route('demo')]]),
+    routes: new Map([['demo', route('demo', { agentLastSeen: undefined })]]),
     hello: {
       ...TEST_HELLO,
       revision: 1,
