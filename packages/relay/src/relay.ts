@@ -30,6 +30,7 @@ import { createGatePolicy } from './http/policy/gate.ts';
 import { parseHost } from './http/policy/host.ts';
 import { grpcEndpoint, isGrpc } from './links/grpc-endpoint.ts';
 import { admissionByToken, type LinkOrigin } from './links/admission.ts';
+import { emptied } from './links/emptied.ts';
 import { createLinks } from './links/links.ts';
 import { websocketEndpoint } from './links/websocket-endpoint.ts';
 import { clientOf, type Client } from './listen/forwarded.ts';
@@ -420,12 +421,17 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
         logger.info({ graceMs, busy: gateway.connections }, 'relay drains');
         drainsUntil = performance.now() + graceMs;
         listener.drain();
-        if (cluster !== undefined && cluster.registry.size > 1) {
+        const elsewhere = cluster !== undefined && cluster.registry.size > 1;
+        if (elsewhere) {
           // There is somewhere to go: agents link elsewhere first, and what other relays have here follows them.
           links.drain(graceMs);
           cluster.peers.drain(graceMs, `The relay “${self.relayId}” shuts down.`);
         }
-        await Promise.all([gateway.drain(graceMs), clients.drain(graceMs)]);
+        await Promise.all([
+          gateway.drain(graceMs),
+          clients.drain(graceMs),
+          ...(elsewhere ? [emptied(() => local.links(), graceMs)] : []),
+        ]);
       }
       await teardown.run();
       logger.info({}, 'relay stopped');

@@ -64,13 +64,9 @@ export interface RequestPlan {
   readonly upgrade: boolean;
 }
 
-/**
- * The agent has done nothing for the request: it was about to leave and refused
- * the channel, or a relay on the way died before it heard of it.
- */
-export function neverStarted(error: Error | undefined, opened: boolean | undefined): boolean {
-  const code = (error as { code?: unknown } | undefined)?.code;
-  return opened === false && (code === 'draining' || code === 'never-opened');
+/** An agent that is about to leave refused the channel, before it connected to anything. */
+export function refusedByDrain(error: Error | undefined, opened: boolean | undefined): boolean {
+  return opened === false && (error as { code?: unknown } | undefined)?.code === 'draining';
 }
 
 export const NO_TRAILERS: readonly string[] = Object.freeze([]);

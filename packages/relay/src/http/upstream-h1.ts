@@ -7,7 +7,7 @@ import { RelayError } from '../errors.ts';
 import type { ByteStream, ByteStreamHandler } from './byte-stream.ts';
 import {
   NO_TRAILERS,
-  neverStarted,
+  refusedByDrain,
   type Exchange,
   type RequestPlan,
   type ResponseSink,
@@ -239,7 +239,7 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
       failure,
       !this.#touched,
       this.served > 0,
-      neverStarted(error, this.#stream.opened),
+      refusedByDrain(error, this.#stream.opened),
     );
   }
 

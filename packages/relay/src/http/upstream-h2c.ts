@@ -16,7 +16,7 @@ import { channelToDuplex } from '@burrow/tunnel/node';
 import { RelayError } from '../errors.ts';
 import {
   NO_TRAILERS,
-  neverStarted,
+  refusedByDrain,
   type Exchange,
   type RequestPlan,
   type ResponseSink,
@@ -272,7 +272,7 @@ class H2cExchange implements Exchange {
       error,
       !this.#touched,
       this.#session.served > 1,
-      neverStarted(error, this.#session.channel.opened),
+      refusedByDrain(error, this.#session.channel.opened),
     );
   }
 }

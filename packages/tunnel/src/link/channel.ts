@@ -1,6 +1,6 @@
 import { TunnelError } from '../errors.ts';
 import type { ChannelErrorCode } from '../errors.ts';
-import { WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES } from '../limits.ts';
+import { INITIAL_WINDOW_BYTES, WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES } from '../limits.ts';
 import type {
   Channel,
   ChannelHandler,
@@ -16,7 +16,8 @@ import type { Endpoint, Position } from './endpoint.ts';
 import { ReceiveWindow, SendWindow } from './flow-control.ts';
 import type { Asked } from './pending-resume.ts';
 import { replayBudget } from './replay-budget.ts';
-import { outlivesItsLink, mayWorkElsewhere } from './resume-rules.ts';
+import { newUid, openFrame } from './open-frame.ts';
+import { outlivesItsLink, mayWorkElsewhere, neverBegan } from './resume-rules.ts';
 import { SendQueue } from './send-queue.ts';
 import { TrafficMeter } from './traffic-meter.ts';
 
@@ -58,7 +59,6 @@ export interface ChannelFacts {
  * acknowledged, although its user hears `onClose` as soon as both were sent.
  */
 export class ChannelEnd implements Channel, Endpoint, Resumable {
-  readonly uid: string;
   readonly target: Target;
   readonly principal: Principal;
   readonly metadata: Readonly<Record<string, string>>;
@@ -72,6 +72,7 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
   readonly #send: SendWindow;
   readonly #receive = new ReceiveWindow();
   readonly #meter: TrafficMeter;
+  #uid: string;
   #host: ChannelHost;
   #number: number;
   #epoch = 1;
@@ -83,6 +84,10 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
   /** For the user. */
   #closed = false;
   #wantsRoom = false;
+  /** No agent has heard of the channel: it is opened anew instead of resumed. */
+  #reopens = false;
+  /** It was: what refuses it now may be another way than the one that was asked first. */
+  #reopened = false;
   /** The user reset the channel while the other side could not be told. */
   #untold: { code: ChannelErrorCode; message: string } | undefined;
 
@@ -98,7 +103,7 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
     this.#number = number;
     this.#opener = opener;
     this.#askedAt = opener ? performance.now() : 0;
-    this.uid = facts.uid;
+    this.#uid = facts.uid;
     this.target = facts.target;
     this.principal = facts.principal;
     this.metadata = facts.metadata;
@@ -108,6 +113,10 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
     this.#send = new SendWindow(sendLimit);
     this.#refuge = refuge;
     if (refuge !== undefined) this.#queue.keep();
+  }
+
+  get uid(): string {
+    return this.#uid;
   }
 
   get number(): number {
@@ -319,6 +328,11 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
 
   onReset(error: TunnelError): void {
     if (this.#state === 'over') return;
+    if (this.#refuge !== undefined && this.#opener && !this.#opened) {
+      this.#reopens = neverBegan(error) && this.#send.acked === 0;
+      if (this.#reopens && this.#untold !== undefined) return this.#end(error);
+      if (this.#reopens || (this.#reopened && mayWorkElsewhere(error))) return this.#detach(error);
+    }
     if (this.#state === 'resuming' && mayWorkElsewhere(error)) return this.#detach(error);
     this.#fail(error);
   }
@@ -348,6 +362,7 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
     this.#leave();
     this.#host = host;
     this.#number = number;
+    if (this.#reopens) return this.#openAgain(workload);
     this.#epoch += 1;
     this.#state = 'resuming';
     this.#receive.credited();
@@ -365,6 +380,22 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
         ageMs: BigInt(Math.ceil(performance.now() - this.#askedAt)),
       },
     };
+  }
+
+  /** Under another uid: should the first Open still be on some way, the agent refuses it. */
+  #openAgain(workload: string): FrameKind {
+    this.#reopens = false;
+    this.#reopened = true;
+    this.#uid = newUid();
+    this.#epoch = 1;
+    this.#attach({ received: 0, limit: INITIAL_WINDOW_BYTES, ended: false });
+    this.#refuge?.onAttached?.(this);
+    return openFrame(this.#number, this.facts, this.#receive.limit, workload);
+  }
+
+  get facts(): ChannelFacts {
+    const { uid, target, principal, metadata, workload, traffic } = this;
+    return { uid, target, principal, metadata, workload, traffic };
   }
 
   /** The agent has everything below `received`. */

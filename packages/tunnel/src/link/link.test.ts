@@ -212,6 +212,30 @@ test('channels beyond the cap, on a draining link or on a lost one are refused',
   while (lost() === undefined) await turn();
 });
 
+test('a channel that was opened before the Drain was heard is served', async () => {
+  const served = new Recorder();
+  const links = await linkPair({
+    dialler: {
+      onChannel: (channel) => {
+        served.channel = channel;
+        channel.setHandler(served);
+        channel.accept();
+      },
+      onClose: () => {},
+    },
+  });
+  links.dialler.drain(1000, 'Another link reaches this relay');
+  const near = new Recorder();
+  near.channel = links.acceptor.open(
+    { target: { kind: 'tcp', port: 1 }, principal: { userId: 'u', username: 'ann' } },
+    near,
+  );
+  await near.until((r) => r.opened);
+  near.channel.end();
+  await served.until((r) => r.ended);
+  assert.ok(links.acceptor.draining);
+});
+
 test('metadata over its caps is refused before anything is sent', async () => {
   const { acceptor } = await pair();
   const many = Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`k${i}`, 'v']));

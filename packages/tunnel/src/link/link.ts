@@ -31,15 +31,14 @@ import {
   openFault,
   resetFrame,
   targetFromWire,
-  targetToWire,
   trafficFromWire,
-  trafficToWire,
 } from '../wire/messages.ts';
 import { ChannelEnd } from './channel.ts';
 import type { ChannelHost } from './channel.ts';
 import type { Endpoint } from './endpoint.ts';
 import { type ChannelKeeper, unknownChannel } from './keeper.ts';
 import { unwatch, watch } from './liveness.ts';
+import { newUid, openFrame } from './open-frame.ts';
 import { OpenRate } from './open-rate.ts';
 import { Pacer } from './pacer.ts';
 import { askedFromWire, PendingResume, resumeFault } from './pending-resume.ts';
@@ -101,6 +100,8 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
   #sending = false;
   #closed = false;
   #draining = false;
+  /** This side said Drain: what the peer opened before it heard of that is on its way. */
+  #saidDrain = false;
   #bytesIn = 0;
   #bytesOut = 0;
   #stalls = 0;
@@ -171,27 +172,13 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
     const metadata = options.metadata ?? NO_METADATA;
     const fault = metadata === NO_METADATA ? undefined : metadataFault(metadata);
     if (fault !== undefined) throw new TunnelError('limit', fault);
-    const uid = randomBytes(16);
     const traffic = options.traffic ?? 'auto';
     const { target, principal, workload = '' } = options;
-    const facts = { uid: uid.toString('hex'), target, principal, metadata, workload, traffic };
+    const facts = { uid: newUid(), target, principal, metadata, workload, traffic };
     const resumer = this.#resumes ? options.resumer : undefined;
     const channel = new ChannelEnd(this, number, true, facts, undefined, resumer);
     channel.setHandler(handler);
-    this.attach(channel, {
-      case: 'open',
-      value: {
-        channel: number,
-        uid,
-        target: targetToWire(target),
-        principal,
-        traffic: trafficToWire(traffic),
-        initialWindow: BigInt(channel.initialWindow),
-        metadata: { ...metadata },
-        epoch: 1,
-        workload,
-      },
-    });
+    this.attach(channel, openFrame(number, facts, channel.initialWindow, workload));
     return channel;
   }
 
@@ -206,7 +193,7 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
 
   drain(deadlineMs: number, reason: string): void {
     if (this.#closed || this.#draining) return;
-    this.#draining = true;
+    this.#draining = this.#saidDrain = true;
     this.#queue({ case: 'drain', value: { deadlineMs, reason } });
     this.#tellDraining();
   }
@@ -612,7 +599,7 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
     this.#peerNumber(number);
     const fault = openFault(open);
     if (fault !== undefined) return this.#queue(resetFrame(number, 'protocol-error', fault));
-    if (this.#draining) {
+    if (this.#draining && !this.#saidDrain) {
       return this.#queue(
         resetFrame(number, 'draining', 'The link is draining; open the channel on another.'),
       );

@@ -23,3 +23,8 @@ const NOT_THIS_WAY: ReadonlySet<TunnelErrorCode> = new Set(['agent-gone', 'drain
 export function mayWorkElsewhere(error: Pick<TunnelError, 'code'>): boolean {
   return NOT_THIS_WAY.has(error.code);
 }
+
+/** The agent vouches that the channel has not begun: it can be opened anew. */
+export function neverBegan(error: Pick<TunnelError, 'code'>): boolean {
+  return error.code === 'never-opened';
+}

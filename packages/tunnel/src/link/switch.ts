@@ -1,10 +1,10 @@
 import { TunnelError } from '../errors.ts';
 import { INITIAL_WINDOW_BYTES } from '../limits.ts';
 import type { Channel, IncomingResume, Link, OpenOptions, Principal } from '../types.ts';
-import { targetToWire, trafficToWire } from '../wire/messages.ts';
 import { ChannelEnd } from './channel.ts';
 import { type JoinEvents, type Joined, Leg } from './leg.ts';
 import { LinkCore } from './link.ts';
+import { openFrame } from './open-frame.ts';
 import { PendingResume } from './pending-resume.ts';
 
 export type { JoinEvents, Joined } from './leg.ts';
@@ -39,20 +39,8 @@ export function joinChannel(
   const finished = incoming.finReceived;
   from.replace(near);
   incoming.abandon();
-  to.attach(far, {
-    case: 'open',
-    value: {
-      channel: number,
-      uid: Buffer.from(incoming.uid, 'hex'),
-      target: targetToWire(instead.target ?? incoming.target),
-      principal: instead.principal ?? incoming.principal,
-      traffic: trafficToWire(incoming.traffic),
-      initialWindow: BigInt(far.promise()),
-      metadata: { ...(instead.metadata ?? incoming.metadata) },
-      epoch: 1,
-      workload: instead.workload ?? '',
-    },
-  });
+  const facts = { ...incoming.facts, ...instead };
+  to.attach(far, openFrame(number, facts, far.promise(), instead.workload ?? ''));
   let offset = 0;
   for (const chunk of early) {
     near.onData(offset, chunk);

@@ -81,7 +81,6 @@ export async function simulate(seed: number): Promise<Outcome> {
   assert.equal(replayBudget.bytes, 0, `bytes were left behind: ${describe(world)}`);
   assert.equal(world.keeper.parked, 0);
   assert.equal(world.opens <= 1, true, 'the channel was opened twice');
-  if (world.opener.error?.code === 'never-opened') assert.equal(world.opens, 0, 'it was opened');
   // An Open that was lost, or found no way, has done nothing.
   if (world.opens === 0) assert.ok(world.opener.error !== undefined || reset);
   else if (!reset) {

@@ -340,7 +340,8 @@ export declare const PongSchema: GenMessage<Pong>;
 /**
  * The sender wants this link to end. The receiver opens no new channel on it;
  * existing channels go on until the deadline, or move: an opener resumes its
- * channels on another link, if there is one. Resume is taken on a draining link.
+ * channels on another link, if there is one. Resume is taken on a draining link,
+ * and so is an Open that was on its way when the Drain was sent.
  *
  * @generated from message burrow.tunnel.v1.Drain
  */
