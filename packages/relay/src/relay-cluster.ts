@@ -5,6 +5,7 @@ import type { ClusterSettings } from './cluster/cluster-settings.ts';
 import { connectRedis } from './cluster/redis-client.ts';
 import type { Config } from './config/schema.ts';
 import { RelayError } from './errors.ts';
+import { createRebalance, type Rebalance } from './links/rebalance.ts';
 import { clusterMetrics } from './observe/cluster-metrics.ts';
 import type { RelayLogger } from './observe/logger.ts';
 import {
@@ -35,6 +36,7 @@ export interface RelayCluster {
   readonly registry: Registry;
   readonly peers: Peers;
   readonly routing: ClusterRouting;
+  readonly rebalance: Rebalance;
   /** All relays, each asked for itself now. Never rejects. */
   status(): Promise<Cluster>;
   /** Listens for the other relays, then says that this one is there. Redis may be away. */
@@ -84,11 +86,21 @@ export async function composeCluster(deps: RelayClusterDeps): Promise<RelayClust
     maxWaiting: config.gateway.maxWaiting,
     leaseMs: settings.leaseMs,
   });
+  const rebalance = createRebalance({
+    links: () => local.links(),
+    relays: async () => [
+      self.incarnation,
+      ...(await registry.relays()).map(({ incarnation }) => incarnation),
+    ],
+    spreadMs: config.cluster.rebalanceMs,
+    log: logger,
+  });
   return {
-    ...{ registry, peers, routing },
+    ...{ registry, peers, routing, rebalance },
     status: () => clusterStatus({ own, registry, peers, withinMs: STATUS_WITHIN_MS }),
     async start() {
       const { url } = await peers.start();
+      rebalance.start();
       await registry.start({ ...self, peerUrl: url });
       logger.info(
         { relay: self.id, incarnation: self.incarnation, peerUrl: url, relays: registry.size },

@@ -394,6 +394,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     teardown.add('port', () => listener.close());
     teardown.add('links', () => links.stop());
     teardown.add('other relays', () => cluster?.peers.stop());
+    teardown.add('rebalance', () => cluster?.rebalance.stop());
     teardown.add('clients', () => clients.stop());
     teardown.add('SSH gateway', () => ssh?.gateway.stop());
     teardown.add('gRPC', () => grpc.stop());
@@ -423,6 +424,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
         listener.drain();
         const elsewhere = cluster !== undefined && cluster.registry.size > 1;
         if (elsewhere) {
+          cluster.rebalance.stop();
           // There is somewhere to go: agents link elsewhere first, and what other relays have here follows them.
           links.drain(graceMs);
           cluster.peers.drain(graceMs, `The relay “${self.relayId}” shuts down.`);

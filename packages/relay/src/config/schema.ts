@@ -256,6 +256,11 @@ const cluster = z
       .regex(/^[A-Za-z0-9._:-]{1,64}$/, 'must be 1 to 64 letters, digits, or any of . _ : -')
       .default('burrow')
       .describe('Begins every key and channel in Redis, so that several clusters can share one.'),
+    rebalanceMs: milliseconds(0, 86_400_000)
+      .default(600_000)
+      .describe(
+        'After a relay has joined, each agent’s links move once within this time, so that it gets its share. 0: never.',
+      ),
     relayId: z
       .string()
       .regex(/^[A-Za-z0-9._:-]{1,128}$/, 'must be 1 to 128 letters, digits, or any of . _ : -')
