@@ -9,6 +9,7 @@ import { CLIENT_LIMITS } from '../../packages/relay/src/clients/limits.ts';
 import { POSTGRES_LIMITS } from '../../packages/relay/src/db/postgres/limits.ts';
 import { DEFAULT_HTTP_LIMITS } from '../../packages/relay/src/http/limits.ts';
 import { PEER_LIMITS } from '../../packages/relay/src/peers/limits.ts';
+import { REGISTRY_LIMITS } from '../../packages/relay/src/routing/limits.ts';
 import { SSH_LIMITS } from '../../packages/relay/src/ssh/limits.ts';
 
 const text = readFileSync(join(import.meta.dirname, '../../docs/limits.md'), 'utf8');
@@ -36,6 +37,7 @@ test('every cap is listed with its value', () => {
     ...Object.entries(DEFAULT_HTTP_LIMITS),
     ...Object.entries(POSTGRES_LIMITS),
     ...Object.entries(PEER_LIMITS),
+    ...Object.entries(REGISTRY_LIMITS),
     ...Object.entries(SSH_LIMITS),
   ];
   const missing = all

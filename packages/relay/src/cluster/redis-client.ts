@@ -1,4 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { REGISTRY_LIMITS } from '../routing/limits.ts';
 import { redisProblem } from './redis-problem.ts';
 import type { RedisSettings } from './redis-settings.ts';
 
@@ -40,15 +41,12 @@ export interface RedisClient {
   close(): void;
 }
 
-/** A slow server (1 s an answer) is still used. ms */
-const ANSWER_WITHIN_MS = 5_000;
-/** Silence while an answer is due, after which the connection is made anew. ms */
-const SILENCE_MS = 8_000;
-const CONNECT_WITHIN_MS = 5_000;
-
 /** Between attempts to connect: 50 ms to 2 s, spread so that relays do not come all at once. */
 function retryAfter(attempt: number): number {
-  return Math.min(2_000, 50 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random() / 2);
+  return (
+    Math.min(REGISTRY_LIMITS.redisRetryMs, 50 * 2 ** Math.min(attempt, 10)) *
+    (0.5 + Math.random() / 2)
+  );
 }
 
 /**
@@ -163,9 +161,9 @@ function connectionOptions(settings: RedisSettings): CommonOptions {
   return {
     protocol: 2,
     disableClientInfo: true,
-    connectTimeout: CONNECT_WITHIN_MS,
-    commandTimeout: ANSWER_WITHIN_MS,
-    socketTimeout: SILENCE_MS,
+    connectTimeout: REGISTRY_LIMITS.redisConnectMs,
+    commandTimeout: REGISTRY_LIMITS.answerMs,
+    socketTimeout: REGISTRY_LIMITS.redisSilenceMs,
     keepAlive: 10_000,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
@@ -190,7 +188,7 @@ function singleOptions(settings: RedisSettings): RedisOptions {
           sentinels: [...sentinels.servers],
           name: sentinels.name,
           sentinelRetryStrategy: retryAfter,
-          sentinelCommandTimeout: ANSWER_WITHIN_MS,
+          sentinelCommandTimeout: REGISTRY_LIMITS.answerMs,
           failoverDetector: true,
           ...(sentinels.password === undefined ? {} : { sentinelPassword: sentinels.password }),
           ...(settings.tls === undefined
@@ -207,7 +205,7 @@ function clusterClient(settings: RedisSettings): Cluster {
     clusterNodeRetryStrategy: retryAfter,
     retryDelayOnFailover: 200,
     retryDelayOnClusterDown: 200,
-    slotsRefreshTimeout: ANSWER_WITHIN_MS,
+    slotsRefreshTimeout: REGISTRY_LIMITS.answerMs,
     slotsRefreshInterval: 15_000,
     // Certificates name hosts, so that the client must not look them up by itself.
     ...(settings.tls === undefined

@@ -9,6 +9,7 @@ import {
 } from '@burrow/tunnel';
 import type { Peers } from '../peers/index.ts';
 import { chooseLink } from './choose-link.ts';
+import { REGISTRY_LIMITS } from './limits.ts';
 import type { MemoryRouting } from './memory.ts';
 import type { AgentRoute, Registry, RelayInfo } from './registry.ts';
 import { RouteCache } from './route-cache.ts';
@@ -39,13 +40,6 @@ export interface ClusterRouting extends Router, LinkChooser, LinkRegistry {
   stop(): void;
 }
 
-const POLL_MS = 1_000;
-/** How long a relay is not asked for an agent that it did not have, ms, unless somebody says that this has changed. */
-const ABSENT_MS = 1_000;
-const MAX_ABSENT = 10_000;
-/** Known routes that are looked up again at once, when all the cluster's agents move. */
-const MAX_RENEWALS = 32;
-
 /**
  * Routing in a cluster: the agent's own links when there are any here, else those
  * of a relay that has some. Never through a third one.
@@ -68,7 +62,7 @@ export function clusterRouting(options: ClusterRoutingOptions): ClusterRouting {
     ...options,
     cache,
     shunned,
-    pollMs: options.pollMs ?? POLL_MS,
+    pollMs: options.pollMs ?? REGISTRY_LIMITS.pollMs,
     usable: (agentId) => choose(agentId, 'auto') !== undefined,
     mayHave: (agentId, route) => !isAbsent(agentId, route.relay),
   };
@@ -82,8 +76,9 @@ export function clusterRouting(options: ClusterRoutingOptions): ClusterRouting {
   function gone(agentId: string, relay: RelayInfo): void {
     cache.without(agentId, relay.incarnation);
     const [oldest] = absent.keys();
-    if (absent.size >= MAX_ABSENT && oldest !== undefined) absent.delete(oldest);
-    absent.set(`${agentId} ${relay.incarnation}`, monotonic() + ABSENT_MS);
+    if (absent.size >= REGISTRY_LIMITS.absentRemembered && oldest !== undefined)
+      absent.delete(oldest);
+    absent.set(`${agentId} ${relay.incarnation}`, monotonic() + REGISTRY_LIMITS.absentMs);
   }
 
   /** The best link of another relay that is known to have the agent. */
@@ -183,7 +178,7 @@ export function clusterRouting(options: ClusterRoutingOptions): ClusterRouting {
     if (renewals.has(agentId)) return;
     const known = cache.get(agentId);
     if (known === undefined) return;
-    if (renewals.size >= MAX_RENEWALS) {
+    if (renewals.size >= REGISTRY_LIMITS.renewals) {
       cache.delete(agentId);
       return;
     }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RedisClient } from '../cluster/redis-client.ts';
+import { REGISTRY_LIMITS } from './limits.ts';
 import type { RedisKeys } from './redis-keys.ts';
 
 export interface HoldingsOptions {
@@ -10,13 +11,6 @@ export interface HoldingsOptions {
   /** Agents without a link here, whose last entry could not be deleted yet. */
   readonly maxForgotten?: number;
 }
-
-/** Agents written at once. */
-const BATCH = 256;
-/** Between batches, ms: another relay's lookup comes in between. */
-const PACE_MS = 20;
-const RETRY_MS = 1_000;
-const MAX_FORGOTTEN = 100_000;
 
 interface Pending {
   /** Others wait for the news. */
@@ -77,7 +71,7 @@ export class RedisHoldings {
     if (now === undefined) {
       this.#links.delete(agentId);
       // What is forgotten here dies with this relay's lease, or when somebody finds nobody there.
-      const full = this.#pending.size >= (this.#options.maxForgotten ?? MAX_FORGOTTEN);
+      const full = this.#pending.size >= (this.#options.maxForgotten ?? REGISTRY_LIMITS.forgotten);
       if (full && !this.#pending.has(agentId)) return;
     }
     this.#touch(agentId).publish ||= now === undefined;
@@ -131,7 +125,7 @@ export class RedisHoldings {
       const batch = this.#take();
       const errors = await this.#write(incarnation, batch);
       this.#options.onWritten(errors[0]);
-      const wait = errors.length > 0 ? RETRY_MS : PACE_MS;
+      const wait = errors.length > 0 ? REGISTRY_LIMITS.writeRetryMs : REGISTRY_LIMITS.writePaceMs;
       if (this.#pending.size > 0) await pause(wait, signal);
     }
   }
@@ -141,7 +135,7 @@ export class RedisHoldings {
     for (const [agentId, pending] of this.#pending) {
       batch.set(agentId, pending);
       this.#pending.delete(agentId);
-      if (batch.size === BATCH) break;
+      if (batch.size === REGISTRY_LIMITS.writeBatch) break;
     }
     return batch;
   }

@@ -1,6 +1,7 @@
 import { abortable } from './abortable.ts';
 import type { RedisClient } from '../cluster/redis-client.ts';
 import { redisProblem, redisUnavailable } from '../cluster/redis-problem.ts';
+import { REGISTRY_LIMITS } from './limits.ts';
 import { RedisHoldings } from './redis-holdings.ts';
 import { redisKeys } from './redis-keys.ts';
 import { RedisMembership } from './redis-membership.ts';
@@ -23,13 +24,6 @@ export interface RedisRegistryOptions {
 
 /** What can be wrong, each until it went well again. */
 type Part = 'lease' | 'writing' | 'lookup';
-
-/** Refreshes are never closer than this, whoever asks for one, ms. */
-const SOONEST_MS = 500;
-/** While something is wrong, ms. */
-const RETRY_MS = 1_000;
-/** How long `start` waits for the first answer, and `stop` for the last, ms. */
-const HURRY_MS = 2_000;
 
 /** The registry of a cluster whose relays share a Redis: see redis-keys.ts for what is where. */
 export function redisRegistry(options: RedisRegistryOptions): Registry {
@@ -70,7 +64,7 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
   function refreshWithin(ms: number): void {
     if (self === undefined || stopping.signal.aborted) return;
     const now = performance.now();
-    const at = Math.max(now + ms, refreshedAt + SOONEST_MS);
+    const at = Math.max(now + ms, refreshedAt + REGISTRY_LIMITS.refreshSoonestMs);
     if (at >= dueAt) return;
     clearTimeout(timer);
     dueAt = at;
@@ -85,7 +79,11 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
       refreshing = undefined;
       refreshedAt = performance.now();
       // Spread, so that relays that were started together do not come together.
-      refreshWithin(problems.size > 0 ? RETRY_MS : (leaseMs / 3) * (0.9 + Math.random() * 0.2));
+      refreshWithin(
+        problems.size > 0
+          ? REGISTRY_LIMITS.refreshRetryMs
+          : (leaseMs / 3) * (0.9 + Math.random() * 0.2),
+      );
     });
     return refreshing;
   }
@@ -118,7 +116,7 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
   function sweep(dead: string): void {
     if (self === undefined) return;
     sweeping ??= sweepDead(client, keys, self.incarnation, dead, stopping.signal)
-      .then(() => refreshWithin(RETRY_MS))
+      .then(() => refreshWithin(REGISTRY_LIMITS.refreshRetryMs))
       // The next refresh finds it dead again.
       .catch(() => undefined)
       .finally(() => (sweeping = undefined));
@@ -126,7 +124,7 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
 
   function onMessage(message: string): void {
     const [kind, ...agentIds] = message.split(' ');
-    if (kind === 'r') refreshWithin(Math.random() * SOONEST_MS);
+    if (kind === 'r') refreshWithin(Math.random() * REGISTRY_LIMITS.refreshSoonestMs);
     else if (kind === 'a') {
       for (const agentId of agentIds) for (const listener of listeners) listener(agentId);
     }
@@ -139,7 +137,7 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
       instances.delete(self?.incarnation ?? '');
       if (instances.size === 0) {
         // Nobody has it. Or Redis was emptied: then this relay's own lease is gone too.
-        if (performance.now() - refreshedAt > RETRY_MS) refreshWithin(0);
+        if (performance.now() - refreshedAt > REGISTRY_LIMITS.refreshRetryMs) refreshWithin(0);
         return [];
       }
       const live = await membership.records([...instances.keys()]);
@@ -159,7 +157,7 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
   }
 
   async function stopNow(): Promise<void> {
-    const hurry = AbortSignal.timeout(HURRY_MS);
+    const hurry = AbortSignal.timeout(REGISTRY_LIMITS.redisHurryMs);
     if (self !== undefined && client.problem === undefined) {
       await holdings.flushed(hurry);
       const { incarnation } = self;
@@ -193,10 +191,12 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
   return {
     async start(info) {
       self = info;
-      await connectedOnce(client, HURRY_MS);
-      await abortable(refresh(), AbortSignal.timeout(HURRY_MS)).catch((error: unknown) => {
-        if (!problems.has('lease')) report('lease', error);
-      });
+      await connectedOnce(client, REGISTRY_LIMITS.redisHurryMs);
+      await abortable(refresh(), AbortSignal.timeout(REGISTRY_LIMITS.redisHurryMs)).catch(
+        (error: unknown) => {
+          if (!problems.has('lease')) report('lease', error);
+        },
+      );
       holdings.start(info.incarnation);
     },
     stop: () => (stopped ??= stopNow()),

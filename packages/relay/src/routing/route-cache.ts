@@ -1,3 +1,4 @@
+import { REGISTRY_LIMITS } from './limits.ts';
 import type { AgentRoute, RelayInfo } from './registry.ts';
 
 export interface CachedRoutes {
@@ -6,9 +7,6 @@ export interface CachedRoutes {
   stale: boolean;
 }
 
-/** About 300 bytes each. */
-const MAX_AGENTS = 50_000;
-
 /** Where agents were found, least recently found first. */
 export class RouteCache {
   readonly #agents = new Map<string, CachedRoutes>();
@@ -16,7 +14,7 @@ export class RouteCache {
   readonly #byRelay = new Map<string, Set<string>>();
   readonly #max: number;
 
-  constructor(max = MAX_AGENTS) {
+  constructor(max = REGISTRY_LIMITS.cachedRoutes) {
     this.#max = max;
   }
 

@@ -1,6 +1,7 @@
 import { TunnelError } from '@burrow/tunnel';
 import type { Peers } from '../peers/index.ts';
 import { abortable } from './abortable.ts';
+import { REGISTRY_LIMITS } from './limits.ts';
 import type { MemoryRouting } from './memory.ts';
 import type { AgentRoute, Registry } from './registry.ts';
 import type { RouteCache } from './route-cache.ts';
@@ -18,9 +19,6 @@ export interface SearchDeps {
   /** The relay did not just say the contrary. */
   readonly mayHave: (agentId: string, route: AgentRoute) => boolean;
 }
-
-/** A registry that fails for less does not fail whoever waits: a failover takes a moment. ms */
-const PATIENCE_MS = 2_000;
 
 /** Looks for one agent on behalf of all who wait for it, as long as there is somebody. */
 export class RouteSearch {
@@ -123,7 +121,7 @@ export class RouteSearch {
       }
       const now = performance.now();
       this.#failingSince ??= now;
-      return now - this.#failingSince >= PATIENCE_MS ? error : undefined;
+      return now - this.#failingSince >= REGISTRY_LIMITS.patienceMs ? error : undefined;
     }
   }
 

@@ -1,6 +1,4 @@
-/** The first time; doubled each time again. ms */
-const FIRST_MS = 2_000;
-const MAX_REMEMBERED = 10_000;
+import { REGISTRY_LIMITS } from './limits.ts';
 
 /**
  * Relays that could not be reached: each failed dial has them left alone twice as
@@ -27,9 +25,13 @@ export class Shunned {
     const known = this.#relays.get(incarnation);
     // Several may have waited for the same dial.
     if (known !== undefined && known.until > this.#now()) return;
-    const forMs = Math.min(this.#mostMs, known === undefined ? FIRST_MS : known.forMs * 2);
+    const forMs = Math.min(
+      this.#mostMs,
+      known === undefined ? REGISTRY_LIMITS.shunMs : known.forMs * 2,
+    );
     const [oldest] = this.#relays.keys();
-    if (this.#relays.size >= MAX_REMEMBERED && oldest !== undefined) this.#relays.delete(oldest);
+    if (this.#relays.size >= REGISTRY_LIMITS.shunned && oldest !== undefined)
+      this.#relays.delete(oldest);
     this.#relays.delete(incarnation);
     this.#relays.set(incarnation, { until: this.#now() + forMs, forMs });
   }
