@@ -4,32 +4,66 @@ import { ROOT } from '../../../scripts/lib/project-node.mjs';
 import type { Outcome } from './streams.ts';
 
 const FILE = join(ROOT, 'docs/reliability.md');
-const BEGIN = '<!-- measured: begin -->';
-const END = '<!-- measured: end -->';
 
-const rows = new Map<string, Map<string, Outcome>>();
+/** A part of the file between two marks that a test run writes. */
+type Part = 'measured' | 'rolling';
 
-/** With UPDATE_DOCS=1 the table of docs/reliability.md is written anew after each cell. */
-export function record(cell: string, outcomes: Map<string, Outcome>): void {
-  rows.set(cell, outcomes);
+/**
+ * With UPDATE_DOCS=1 these cells of the table in docs/reliability.md are written anew; what other
+ * test files wrote there stays.
+ */
+export function record(
+  cell: string,
+  outcomes: ReadonlyMap<string, Outcome | string>,
+  part: Part = 'measured',
+): void {
   if (process.env['UPDATE_DOCS'] !== '1') return;
+  const begin = `<!-- ${part}: begin -->`;
+  const end = `<!-- ${part}: end -->`;
+  const before = readFileSync(FILE, 'utf8');
+  const [head, rest] = before.split(begin);
+  const [block, tail] = rest?.split(end) ?? [];
+  if (head === undefined || block === undefined || tail === undefined) {
+    throw new Error(`${FILE} has lost its marks of “${part}”`);
+  }
+  const rows = parse(block);
+  const row = rows.get(cell) ?? new Map<string, string>();
+  for (const [kind, outcome] of outcomes) row.set(kind, text(outcome));
+  rows.set(cell, row);
+  writeFileSync(FILE, `${head}${begin}\n\n${print(rows)}\n\n${end}${tail}`);
+}
+
+type Rows = Map<string, Map<string, string>>;
+
+function parse(block: string): Rows {
+  const lines = block.split('\n').filter((line) => line.startsWith('|'));
+  const [head = [], , ...body] = lines.map((line) =>
+    line
+      .split('|')
+      .map((field) => field.trim())
+      .slice(1, -1),
+  );
+  return new Map(
+    body.map(([name = '', ...fields]) => [
+      name,
+      new Map(fields.map((field, i) => [head[i + 1] ?? '', field])),
+    ]),
+  );
+}
+
+function print(rows: Rows): string {
   const kinds = [...new Set([...rows.values()].flatMap((each) => [...each.keys()]))];
-  const table = [
+  return [
     `| | ${kinds.join(' | ')} |`,
     `|---|${kinds.map(() => '---|').join('')}`,
     ...[...rows].map(
-      ([name, each]) => `| ${name} | ${kinds.map((kind) => text(each.get(kind))).join(' | ')} |`,
+      ([name, each]) => `| ${name} | ${kinds.map((kind) => each.get(kind) ?? '').join(' | ')} |`,
     ),
   ].join('\n');
-  const before = readFileSync(FILE, 'utf8');
-  const [head, rest] = before.split(BEGIN);
-  const tail = rest?.split(END)[1];
-  if (head === undefined || tail === undefined) throw new Error(`${FILE} has lost its marks`);
-  writeFileSync(FILE, `${head}${BEGIN}\n\n${table}\n\n${END}${tail}`);
 }
 
-function text(outcome: Outcome | undefined): string {
-  if (outcome === undefined) return '';
+function text(outcome: Outcome | string): string {
+  if (typeof outcome === 'string') return outcome.replaceAll('|', '/');
   if (outcome.whole) return `whole, stalled ${outcome.stallMs} ms`;
   return `ends: “${outcome.said.split('\n')[0]!.replaceAll('|', '/')}”`;
 }
