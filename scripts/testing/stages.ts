@@ -92,6 +92,17 @@ export const STAGES: readonly Stage[] = [
       ...PYTHON_GRPC,
       POSTGRES,
       command('nginx', 'nginx', 'nginx'),
+      {
+        what: 'nginx’s stream module',
+        debian: 'libnginx-mod-stream',
+        present: () => existsSync('/usr/lib/nginx/modules/ngx_stream_module.so'),
+      },
+      {
+        what: 'HAProxy',
+        debian: 'haproxy',
+        // Not in the PATH of everybody.
+        present: () => existsSync('/usr/sbin/haproxy'),
+      },
       command('curl', 'curl', 'curl'),
       command('Redis', 'redis-server', 'redis-server'),
       ...SSH_TOOLS,
