@@ -104,6 +104,7 @@ export const STAGES: readonly Stage[] = [
         present: () => existsSync('/usr/sbin/haproxy'),
       },
       command('curl', 'curl', 'curl'),
+      command('systemd-analyze', 'systemd', 'systemd-analyze'),
       command('Redis', 'redis-server', 'redis-server'),
       ...SSH_TOOLS,
     ],

@@ -128,7 +128,7 @@ test('what the image is built from is enough to run a relay, from files that it 
       env: {
         BURROW_RELAY_DATA_DIR: dataDir,
         NODE_ENV: 'production',
-        XDG_CACHE_HOME: '/proc/nowhere',
+        XDG_CACHE_HOME: '/dev/null/none',
       },
       stdio: ['ignore', 'ignore', 'pipe'],
     },
@@ -137,10 +137,14 @@ test('what the image is built from is enough to run a relay, from files that it 
   const exited = once(child, 'exit');
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
-  await eventually('the relay is ready', () => {
-    if (child.exitCode !== null) assert.fail(`it ended: ${said}`);
-    return said.includes('relay ready');
-  }).catch((error: unknown) => {
+  await eventually(
+    'the relay is ready',
+    () => {
+      if (child.exitCode !== null) assert.fail(`it ended: ${said}`);
+      return said.includes('relay ready');
+    },
+    60_000,
+  ).catch((error: unknown) => {
     throw new Error(`The relay did not start: ${said}`, { cause: error });
   });
   const port = Number(
