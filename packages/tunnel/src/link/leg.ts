@@ -45,6 +45,8 @@ export class Leg implements Endpoint, Joined {
   #pooled = 0;
   #done = false;
   #events: JoinEvents | undefined;
+  /** What the agent's side is still to say, once each. */
+  #awaits: { opened: boolean; resumed: boolean };
   /** Both ends wait for the acknowledgement of their Fins: this leg's peer has been given it. */
   #acknowledged = false;
 
@@ -52,6 +54,7 @@ export class Leg implements Endpoint, Joined {
   constructor(host: LinkCore, number: number, traffic: Traffic, outgoing: boolean) {
     this.#host = host;
     this.#outgoing = outgoing;
+    this.#awaits = { opened: outgoing, resumed: false };
     this.number = number;
     this.#meter = new TrafficMeter(traffic);
   }
@@ -71,6 +74,11 @@ export class Leg implements Endpoint, Joined {
     this.#queue.endedAt(received);
     // Its sender knows by the very offset that this Fin arrived.
     this.#other.#finReceived = this.#other.#acknowledged = true;
+  }
+
+  /** It carries a Resume, which its peer is to answer. */
+  awaitResumed(): void {
+    this.#awaits.resumed = true;
   }
 
   get closed(): boolean {
@@ -150,6 +158,9 @@ export class Leg implements Endpoint, Joined {
   }
 
   onOpened(initialWindow: number): void {
+    // What one link's peer makes up must not end the other link.
+    if (!this.#awaits.opened) throw misplaced('a second or unasked Opened');
+    this.#awaits.opened = false;
     this.#send.update(0, initialWindow);
     this.#other.#host.sendOpened(this.#other, this.#other.promise());
     if (this.sendable) this.#host.wake(this);
@@ -157,6 +168,8 @@ export class Leg implements Endpoint, Joined {
 
   /** The far end of a resumed channel tells where it stands. */
   onResumed(position: Position): void {
+    if (!this.#awaits.resumed) throw misplaced('a Resumed that nobody asked for');
+    this.#awaits.resumed = false;
     this.startAt(position);
     const { received, ended } = position;
     const other = this.#other;
@@ -184,10 +197,7 @@ export class Leg implements Endpoint, Joined {
       offset !== this.#received ||
       offset + payload.length > this.#promised
     ) {
-      throw new TunnelError(
-        'protocol-error',
-        'The peer sent data out of place or beyond its credit.',
-      );
+      throw misplaced('data out of place or beyond its credit');
     }
     this.#received += payload.length;
     this.#other.#push(payload);
@@ -195,7 +205,7 @@ export class Leg implements Endpoint, Joined {
 
   onFin(offset: number): void {
     if (this.#finReceived || offset !== this.#received) {
-      throw new TunnelError('protocol-error', 'The peer sent a Fin out of place.');
+      throw misplaced('a Fin out of place');
     }
     this.#finReceived = true;
     this.#other.#end();
@@ -203,7 +213,7 @@ export class Leg implements Endpoint, Joined {
 
   onCredit(acked: number, limit: number): void {
     if (!this.#send.update(acked, limit)) {
-      throw new TunnelError('protocol-error', 'The peer acknowledged what was never sent.');
+      throw misplaced('an acknowledgement of what was never sent');
     }
     if (this.sendable) this.#host.wake(this);
     this.#other.creditSoon();
@@ -297,6 +307,10 @@ export class Leg implements Endpoint, Joined {
     this.#host.onQueued(-this.#queue.bytes);
     this.#queue.clear();
   }
+}
+
+function misplaced(what: string): TunnelError {
+  return new TunnelError('protocol-error', `The peer sent ${what}.`);
 }
 
 function channelCode(error: TunnelError): Parameters<LinkCore['sendReset']>[1] {

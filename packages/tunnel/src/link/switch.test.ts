@@ -7,6 +7,7 @@ import { TunnelError } from '../errors.ts';
 import { SWITCH_BUDGET_BYTES } from '../limits.ts';
 import { linkPair, Recorder } from '../testing/index.ts';
 import type { Channel, OpenOptions } from '../types.ts';
+import type { LinkCore } from './link.ts';
 import { joinChannel, type Joined } from './switch.ts';
 
 const OPTIONS: OpenOptions = {
@@ -171,3 +172,18 @@ test('the owner of the switch hears how each channel ended', async () => {
   assert.equal(cut.ends.length, 1);
   assert.ok(cut.ends[0] instanceof TunnelError);
 });
+
+for (const [name, frame] of [
+  ['Opened', { case: 'opened', value: { channel: 1, initialWindow: 1n } }],
+  ['Resumed', { case: 'resumed', value: { channel: 1, received: 0n, limit: 1n, ended: false } }],
+] as const) {
+  test(`${name} from the opener's side ends the opener's link, not the agent's`, async () => {
+    const { near, client, agent } = await relayed();
+    await near.until((r) => r.opened);
+    (client.dialler as LinkCore).send(frame);
+    await near.until((r) => r.closed);
+    assert.equal(client.acceptor.closed, true);
+    assert.equal(agent.acceptor.closed, false);
+    assert.equal(agent.dialler.closed, false);
+  });
+}

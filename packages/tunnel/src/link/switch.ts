@@ -75,6 +75,7 @@ export function resumeChannel(
   near.join(far, 0, events);
   far.join(near, 0, events);
   near.startAt(asked);
+  far.awaitResumed();
   (incoming.link as LinkCore).replace(near);
   incoming.taken();
   to.attach(far, {
