@@ -78,7 +78,7 @@ describe('a network that fails', { concurrency: 3 }, () => {
     { timeout: 60_000 },
     async (t) => {
       const { it } = await stand(t);
-      const all = await copies(it, 'while sleep 0.05; do head -c 2000 /dev/zero; done');
+      const all = await copies(it, 'while sleep 0.05 && head -c 2000 /dev/zero; do :; done');
       it.agents.demo!.kill('SIGKILL');
       const again = await it.burrow.startAgent('demo', { HOME: it.home });
       t.after(() => again.stop());
