@@ -1,7 +1,8 @@
 // Two real relays, an agent that is linked to one of them, users who come in at the other.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { createServer, request, type Server } from 'node:http';
+import { once } from 'node:events';
+import { createServer, request, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -19,6 +20,7 @@ let agentLog: () => string;
 before(async () => {
   cluster = await startCluster(['edge', 'home']);
   app = createServer((incoming, response) => {
+    if (incoming.url === '/held') return response.writeHead(200).flushHeaders();
     // What came, as its hash, and something long back.
     const hash = createHash('sha256');
     incoming.on('data', (chunk: Buffer) => hash.update(chunk));
@@ -44,6 +46,11 @@ after(async () => {
 const PAYLOAD = randomBytes(MEGABYTES * 1024 * 1024);
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
+const headersFor = (port: number): Record<string, string> => ({
+  host: `${port}-demo.localhost`,
+  'burrow-authorization': `Bearer ${cluster.token}`,
+});
+
 /** A request of a user, at one relay. */
 async function ask(
   at: string,
@@ -56,10 +63,7 @@ async function ask(
         host: '127.0.0.1',
         port: cluster.relay(at).port,
         method: body === undefined ? 'GET' : 'POST',
-        headers: {
-          host: `${port}-demo.localhost`,
-          'burrow-authorization': `Bearer ${cluster.token}`,
-        },
+        headers: headersFor(port),
       },
       (answer) => {
         const chunks: Buffer[] = [];
@@ -146,8 +150,26 @@ test('links between relays are counted', async () => {
   assert.doesNotMatch(text, /^burrow_peer_refused_total\{.*\} [1-9]/m);
 });
 
-test('a relay that is killed is listed with the reason until its lease ends', async () => {
+test('a relay that drains shows what is left; one that is gone, why it does not answer', async () => {
+  const held = request({
+    host: '127.0.0.1',
+    port: cluster.relay('home').port,
+    path: '/held',
+    headers: headersFor((app.address() as AddressInfo).port),
+  });
+  held.on('error', () => {});
+  const [answer] = (await once(held.end(), 'response')) as [IncomingMessage];
+  answer.on('error', () => {}).resume();
+  cluster.kill('home', 'SIGTERM');
+  const draining = await eventually('home drains', async () => {
+    const { relays } = await cluster.api('edge').cluster();
+    const home = relays.find(({ id }) => id === 'home');
+    return home?.stats?.state === 'draining' ? home.stats : undefined;
+  });
+  assert.ok(draining.drain !== null && draining.drain.busy >= 1);
+  assert.ok(draining.drain.secondsLeft <= 10);
   cluster.kill('home');
+  held.destroy();
   const shown = await eventually('home does not answer', async () => {
     const { relays } = await cluster.api('edge').cluster();
     return relays.find(({ id, stats }) => id === 'home' && stats === null);
