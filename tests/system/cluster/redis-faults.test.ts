@@ -263,6 +263,35 @@ test('the documented access rules are enough, over TLS with its own authority', 
   });
 });
 
+test('in a Redis Cluster two more rights are enough, and a cluster that is down costs no processor time', async (t) => {
+  const cluster = await startRedisCluster();
+  for (const node of cluster.nodes) {
+    const rules = `${RULES} +cluster|slots +cluster|info`.split(' ');
+    await node.cli('ACL', 'SETUSER', 'relay', 'on', '>a-secret-of-the-relay', ...rules);
+  }
+  const redisUrl = cluster.url.replace('redis://', 'redis://relay:a-secret-of-the-relay@');
+  const [a, b] = [0, 1].map(() => member(t, { redisUrl, redisCluster: true }, LONG_LEASE_MS));
+  t.after(() => cluster[Symbol.asyncDispose]());
+  assert.ok(a !== undefined && b !== undefined);
+  await a.registry.start(relayInfo('a'));
+  await b.registry.start(relayInfo('b'));
+  const heard: string[] = [];
+  b.registry.onChange((agentId) => heard.push(agentId));
+  await sleep(200);
+  a.registry.add('agent', 'l', '01');
+  await finds(b.registry, 'agent', ['a 01']);
+  await until(() => heard, ['agent']);
+  a.registry.remove('agent', 'l');
+  await finds(b.registry, 'agent', []);
+  assert.deepEqual([a.client.errors, b.client.errors], [0, 0]);
+
+  for (const node of cluster.nodes) await node.kill();
+  const before = process.cpuUsage();
+  await sleep(3_000);
+  const { user, system } = process.cpuUsage(before);
+  assert.ok((user + system) / 1000 < 500, `${(user + system) / 1000} ms of processor time in 3 s`);
+});
+
 test('the primary dies and a sentinel names another: everything is there again', async (t) => {
   const stand = await startRedisSentinel();
   t.after(() => stand[Symbol.asyncDispose]());

@@ -1,7 +1,8 @@
-import { Cluster, Redis, type RedisOptions } from 'ioredis';
-import { REGISTRY_LIMITS } from '../routing/limits.ts';
+import { Cluster, Redis } from 'ioredis';
+import { clusterClient, singleOptions } from './redis-options.ts';
 import { redisProblem } from './redis-problem.ts';
 import type { RedisSettings } from './redis-settings.ts';
+import { subscribeRedis, type Subscription } from './redis-subscription.ts';
 
 /** The commands that relays use: docs/operations.md lists them as access rules. */
 export type RedisCommands = Pick<
@@ -41,14 +42,6 @@ export interface RedisClient {
   close(): void;
 }
 
-/** Between attempts to connect: 50 ms to 2 s, spread so that relays do not come all at once. */
-function retryAfter(attempt: number): number {
-  return (
-    Math.min(REGISTRY_LIMITS.redisRetryMs, 50 * 2 ** Math.min(attempt, 10)) *
-    (0.5 + Math.random() / 2)
-  );
-}
-
 /**
  * Connects in the background and for as long as it takes. Nothing is queued while there is
  * no connection, and nothing is sent twice: callers write what should be so, again and again.
@@ -62,8 +55,7 @@ export function connectRedis(settings: RedisSettings): RedisClient {
   const client: Redis | Cluster = settings.cluster
     ? clusterClient(settings)
     : new Redis({ ...singleOptions(settings), replyMapping: 'legacy' });
-  /** A Redis Cluster's client keeps a connection for subscriptions by itself. */
-  const subscriber = client instanceof Cluster ? client : client.duplicate();
+  const subscriptions: Subscription[] = [];
 
   const failed = (error: Error & { code?: string }): void => {
     // The server said why, and then hung up.
@@ -86,7 +78,6 @@ export function connectRedis(settings: RedisSettings): RedisClient {
       });
     });
   }
-  if (subscriber !== client) subscriber.on('error', () => undefined);
 
   return {
     async run(command) {
@@ -102,20 +93,10 @@ export function connectRedis(settings: RedisSettings): RedisClient {
       }
     },
     subscribe(channel, listener) {
-      subscriber.on('message', (from: string, message: string) => {
-        if (from === channel) listener(message);
-      });
-      const begin = (): void => {
-        // What is lost here a poll finds.
-        subscriber.subscribe(channel).catch(() => undefined);
-      };
-      subscriber.on('ready', begin);
-      if (subscriber.status === 'ready') begin();
+      subscriptions.push(subscribeRedis(settings, client, channel, listener));
     },
     checkSubscription() {
-      if (subscriber instanceof Redis && subscriber.status === 'ready') {
-        subscriber.ping().catch(() => undefined);
-      }
+      for (const subscription of subscriptions) subscription.check();
     },
     onConnected(listener) {
       listeners.add(listener);
@@ -136,81 +117,7 @@ export function connectRedis(settings: RedisSettings): RedisClient {
       closed = true;
       listeners.clear();
       client.disconnect();
-      if (subscriber !== client) subscriber.disconnect();
+      for (const subscription of subscriptions) subscription.close();
     },
   };
-}
-
-type CommonOptions = Pick<
-  RedisOptions,
-  | 'protocol'
-  | 'disableClientInfo'
-  | 'connectTimeout'
-  | 'commandTimeout'
-  | 'socketTimeout'
-  | 'keepAlive'
-  | 'maxRetriesPerRequest'
-  | 'autoResendUnfulfilledCommands'
-  | 'username'
-  | 'password'
-  | 'tls'
->;
-
-/** Common to every connection. No `CLIENT`, no `HELLO`: the access rules stay short. */
-function connectionOptions(settings: RedisSettings): CommonOptions {
-  return {
-    protocol: 2,
-    disableClientInfo: true,
-    connectTimeout: REGISTRY_LIMITS.redisConnectMs,
-    commandTimeout: REGISTRY_LIMITS.answerMs,
-    socketTimeout: REGISTRY_LIMITS.redisSilenceMs,
-    keepAlive: 10_000,
-    maxRetriesPerRequest: 0,
-    autoResendUnfulfilledCommands: false,
-    ...(settings.username === undefined ? {} : { username: settings.username }),
-    ...(settings.password === undefined ? {} : { password: settings.password }),
-    ...(settings.tls === undefined ? {} : { tls: settings.tls }),
-  };
-}
-
-function singleOptions(settings: RedisSettings): RedisOptions {
-  const { server, sentinels } = settings;
-  return {
-    ...connectionOptions(settings),
-    db: settings.database,
-    enableOfflineQueue: false,
-    retryStrategy: retryAfter,
-    // After a failover the old primary refuses writes: look for the new one.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
-    ...(sentinels === undefined
-      ? server
-      : {
-          sentinels: [...sentinels.servers],
-          name: sentinels.name,
-          sentinelRetryStrategy: retryAfter,
-          sentinelCommandTimeout: REGISTRY_LIMITS.answerMs,
-          failoverDetector: true,
-          ...(sentinels.password === undefined ? {} : { sentinelPassword: sentinels.password }),
-          ...(settings.tls === undefined
-            ? {}
-            : { enableTLSForSentinelMode: true, sentinelTLS: settings.tls }),
-        }),
-  };
-}
-
-function clusterClient(settings: RedisSettings): Cluster {
-  return new Cluster([settings.server], {
-    enableOfflineQueue: false,
-    clusterRetryStrategy: retryAfter,
-    clusterNodeRetryStrategy: retryAfter,
-    retryDelayOnFailover: 200,
-    retryDelayOnClusterDown: 200,
-    slotsRefreshTimeout: REGISTRY_LIMITS.answerMs,
-    slotsRefreshInterval: 15_000,
-    // Certificates name hosts, so that the client must not look them up by itself.
-    ...(settings.tls === undefined
-      ? {}
-      : { dnsLookup: (address, callback) => callback(null, address) }),
-    redisOptions: connectionOptions(settings),
-  });
 }
