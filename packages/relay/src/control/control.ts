@@ -129,12 +129,22 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     const gapMs = await beat(db, clock);
     if (gapMs !== 0) logger.info({ gapMs }, 'leases moved by the time no relay was running');
   };
+  let behind = false;
+  async function lookForChanges(): Promise<void> {
+    revocations.repeat();
+    try {
+      await changes.poll();
+      behind = false;
+    } catch (error) {
+      // Four times a second: of a database that is away the log is told once.
+      if (behind) return;
+      behind = true;
+      throw error;
+    }
+  }
   const tickers = [
     ticker(BEAT_EVERY_MS, 'the heartbeat', heartbeat),
-    ticker(POLL_EVERY_MS, 'looking for revocations', async () => {
-      revocations.repeat();
-      await changes.poll();
-    }),
+    ticker(POLL_EVERY_MS, 'looking for what other relays changed', lookForChanges),
     ticker(FLUSH_EVERY_MS, 'recording agents', () => activity.flush()),
     ticker(FLUSH_EVERY_MS, 'recording SSH host keys', () => sshMemory.flush()),
     ticker(PURGE_EVERY_MS, 'clearing old rows', async () => {
