@@ -18,7 +18,7 @@ interface Signer {
   sign(data: Buffer): Buffer;
 }
 
-/** Parsed once for many connections. Undefined: keys of other kinds than ed25519 are not announced. */
+/** Parsed once for many connections. Empty, when one of them is of another kind than ed25519. */
 export type AnnouncedKeys = readonly Signer[];
 
 export function announcedKeys(keys: readonly Pick<HostKey, 'privateKey'>[]): AnnouncedKeys {
