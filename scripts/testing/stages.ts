@@ -115,7 +115,13 @@ export const STAGES: readonly Stage[] = [
     name: 'chaos',
     patterns: ['tests/chaos/**/*.test.ts'],
     concurrency: 1,
-    needs: [OPENSSL, POSTGRES, command('Redis', 'redis-server', 'redis-server'), ...SSH_TOOLS],
+    needs: [
+      OPENSSL,
+      POSTGRES,
+      command('Redis', 'redis-server', 'redis-server'),
+      ...SSH_TOOLS,
+      command('faketime', 'faketime', 'faketime'),
+    ],
     needsEditor: false,
   },
   {

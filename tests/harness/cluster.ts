@@ -20,9 +20,8 @@ export interface Cluster extends AsyncDisposable {
   readonly token: string;
   readonly folder: string;
   relay(id: string): RelayProcess;
-  /** A member that was not there, or that was killed: it comes back as another run of itself. */
-  start(id: string): Promise<RelayProcess>;
-  /** The environment for one relay alone, e.g. `faketime`. */
+  /** A member that was not there, or that was killed: it comes back as another run of itself. `own`: its environment alone. */
+  start(id: string, own?: Readonly<Record<string, string>>): Promise<RelayProcess>;
   kill(id: string, signal?: NodeJS.Signals): void;
   api(id: string): Client;
   log(id: string): string;
@@ -51,7 +50,7 @@ export async function startCluster(
     await Promise.all([...relays.values()].map((relay) => relay.stop()));
     stopping.abort();
   });
-  const start = async (id: string): Promise<RelayProcess> => {
+  const start: Cluster['start'] = async (id, own = {}) => {
     const relay = await startRelayProcess({
       id,
       folder: join(folder, 'relays', id),
@@ -63,6 +62,7 @@ export async function startCluster(
         BURROW_RELAY_SSH__PORT: '0',
         ...storage.env,
         ...settings,
+        ...own,
       },
       signal: stopping.signal,
     });
@@ -74,7 +74,7 @@ export async function startCluster(
     if (found === undefined) throw new Error(`no relay ${id}`);
     return found;
   };
-  await Promise.all(ids.map(start));
+  await Promise.all(ids.map((id) => start(id)));
   const { token } = await relay(ids[0]!).ask({ kind: 'first-user', tokenName: 'tests' });
   const bundle = await ensureAgentBundle();
   const own = stack.move();

@@ -15,8 +15,8 @@ export const PACE_MS = 20;
 export const PIECE_BYTES = 32 * 1024;
 
 /** Every byte follows from its position in the stream. */
-export function piece(number: number): Buffer {
-  return Buffer.alloc(PIECE_BYTES, createHash('sha512').update(String(number)).digest());
+export function piece(number: number, bytes = PIECE_BYTES): Buffer {
+  return Buffer.alloc(bytes, createHash('sha512').update(String(number)).digest());
 }
 
 export async function startApp(): Promise<App> {
@@ -34,8 +34,10 @@ export async function startApp(): Promise<App> {
       return;
     }
     if (url.pathname === '/events') response.setHeader('content-type', 'text/event-stream');
+    const bytes = Number(url.searchParams.get('bytes') ?? PIECE_BYTES);
     for (let i = 0; i < count && !response.destroyed; i++) {
-      response.write(url.pathname === '/events' ? `data: ${i}\n\n` : piece(i));
+      const taken = response.write(url.pathname === '/events' ? `data: ${i}\n\n` : piece(i, bytes));
+      if (!taken) await Promise.race([once(response, 'drain'), once(response, 'close')]);
       await sleep(PACE_MS);
     }
     response.end();

@@ -5,7 +5,7 @@ import { request, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import { PACE_MS, piece } from './app.ts';
+import { PACE_MS, PIECE_BYTES, piece } from './app.ts';
 
 /** How a stream ended. */
 export interface Outcome {
@@ -17,7 +17,12 @@ export interface Outcome {
   readonly units: number;
   /** What its user is told when it was not whole. */
   readonly said: string;
+  /** Every pause that was long enough to be one: when it ended (performance.now), and how long it was, in ms. */
+  readonly pauses: readonly { readonly at: number; readonly ms: number }[];
 }
+
+/** What is shorter is the pace, and a busy machine. */
+const PAUSE_MS = 40;
 
 export interface Stream {
   readonly kind: string;
@@ -41,10 +46,13 @@ class Watch {
   wrong = '';
   #last = performance.now();
   #stall = 0;
+  readonly #pauses: { at: number; ms: number }[] = [];
 
   came(right: boolean, what: string): void {
     const now = performance.now();
-    if (this.units > 0) this.#stall = Math.max(this.#stall, now - this.#last);
+    const ms = now - this.#last;
+    if (this.units > 0) this.#stall = Math.max(this.#stall, ms);
+    if (this.units > 0 && ms >= PAUSE_MS) this.#pauses.push({ at: now, ms });
     this.#last = now;
     if (right) this.units += 1;
     else this.wrong ||= what;
@@ -59,6 +67,7 @@ class Watch {
       stallMs: Math.round(this.#stall),
       units: this.units,
       said: whole ? '' : this.wrong || said,
+      pauses: this.#pauses,
     };
   }
 }
@@ -74,17 +83,19 @@ function ask({ port, host, token }: Entrance, path: string, method = 'GET') {
   });
 }
 
-export function download(entrance: Entrance, count: number): Stream {
+export function download(entrance: Entrance, count: number, bytes = PIECE_BYTES): Stream {
   const watch = new Watch();
   const run = async (): Promise<Outcome> => {
-    const sent = ask(entrance, `/download?count=${count}`);
+    const sent = ask(entrance, `/download?count=${count}&bytes=${bytes}`);
     sent.end();
     try {
       const [response] = (await once(sent, 'response')) as [IncomingMessage];
       let rest = Buffer.alloc(0);
       for await (const chunk of response) {
         rest = Buffer.concat([rest, chunk as Buffer]);
-        for (let next = piece(watch.units); rest.length >= next.length; next = piece(watch.units)) {
+        for (;;) {
+          const next = piece(watch.units, bytes);
+          if (rest.length < next.length) break;
           const right = rest.subarray(0, next.length).equals(next);
           watch.came(right, `piece ${watch.units} is not what was sent`);
           if (!right) break;
@@ -99,7 +110,7 @@ export function download(entrance: Entrance, count: number): Stream {
   return { kind: 'HTTP download', begun: watch.begun.promise, outcome: run() };
 }
 
-export function upload(entrance: Entrance, count: number): Stream {
+export function upload(entrance: Entrance, count: number, bytes = PIECE_BYTES): Stream {
   const watch = new Watch();
   const run = async (): Promise<Outcome> => {
     const hash = createHash('sha256');
@@ -110,7 +121,7 @@ export function upload(entrance: Entrance, count: number): Stream {
     sent.once('error', (error) => (failed = error));
     try {
       for (let i = 0; i < count && failed === undefined; i++) {
-        const next = piece(i);
+        const next = piece(i, bytes);
         hash.update(next);
         const before = performance.now();
         if (!sent.write(next)) await Promise.race([once(sent, 'drain'), once(sent, 'close')]);

@@ -10,9 +10,17 @@ import { download, events, sshEcho, upload, websocket, type Stream } from './str
 
 export interface Traffic {
   /** Every kind of it at once, through this relay; the command line goes over `cliPort`. */
-  start(edge: string, cliPort: number, count: number): Stream[];
+  start(edge: string, cliPort: number, count: number, options?: TrafficOptions): Stream[];
+  /** A file to the workspace by `scp`, through the command line, at this pace. Rejects when scp fails. */
+  scp(cliPort: number, from: string, to: string, kbitPerSecond: number): Promise<void>;
 }
 
+export interface TrafficOptions {
+  /** Of each piece of the download and the upload. */
+  readonly bytes?: number;
+}
+
+const SCP_MS = 600_000;
 const SCRIPT = join(ROOT, 'scripts/burrow.mjs');
 
 /** A key in the account, and known hosts; once for a cluster with a workspace whose agent is connected. */
@@ -40,14 +48,35 @@ export async function prepareTraffic(
     ...['-o', `UserKnownHostsFile=${known}`, '-o', 'StrictHostKeyChecking=yes'],
     ...['-o', 'BatchMode=yes'],
   ];
+  const proxy = `'${process.execPath}' '${SCRIPT}' ssh-proxy ${workspace} --key '${identity}.pub'`;
+  const throughCli = ['-o', 'HostKeyAlias=workload', '-o', `ProxyCommand=${proxy}`];
+  const cliEnv = (port: number): Record<string, string> => ({
+    HOME: folder,
+    BURROW_URL: `http://127.0.0.1:${port}`,
+    BURROW_TOKEN: token,
+  });
   return {
-    start(edge, cliPort, count) {
+    async scp(cliPort, from, to, kbitPerSecond) {
+      const args = [
+        ...common,
+        ...throughCli,
+        '-l',
+        String(kbitPerSecond),
+        from,
+        `any@workload:${to}`,
+      ];
+      const { code, stderr } = await run('scp', args, {
+        env: cliEnv(cliPort),
+        withinMs: SCP_MS,
+      });
+      if (code !== 0) throw new Error(`scp ended with ${code}: ${stderr}`);
+    },
+    start(edge, cliPort, count, { bytes } = {}) {
       const { port, ssh: gateway } = cluster.relay(edge);
       const entrance = { port, host: `${app.port}-${workspace}.localhost`, token };
-      const proxy = `'${process.execPath}' '${SCRIPT}' ssh-proxy ${workspace} --key '${identity}.pub'`;
       return [
-        download(entrance, count),
-        upload(entrance, count),
+        download(entrance, count, bytes),
+        upload(entrance, count, bytes),
         events(entrance, count),
         websocket(entrance, count),
         sshEcho(
@@ -65,8 +94,8 @@ export async function prepareTraffic(
         ),
         sshEcho(
           'burrow ssh-proxy',
-          [...common, '-o', 'HostKeyAlias=workload', '-o', `ProxyCommand=${proxy}`, 'any@workload'],
-          { HOME: folder, BURROW_URL: `http://127.0.0.1:${cliPort}`, BURROW_TOKEN: token },
+          [...common, ...throughCli, 'any@workload'],
+          cliEnv(cliPort),
           count,
         ),
       ];
