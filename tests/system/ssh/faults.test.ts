@@ -121,7 +121,7 @@ function strangerAlone(user: string): Promise<Ran> {
   );
 }
 
-describe('in the workload', { timeout: 60_000 }, () => {
+describe('in the workload', { concurrency: 3, timeout: 120_000 }, () => {
   test('an agent that is away, by every way', async () => {
     await stand.burrow.createWorkspace('away');
     const agent = await stand.burrow.startAgent('away', { HOME: stand.home });

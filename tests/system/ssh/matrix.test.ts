@@ -78,7 +78,7 @@ const NAMES = {
   real: 'a real sshd',
 } as const;
 
-describe('every tool', { concurrency: 2, timeout: 300_000 }, () => {
+describe('every tool', { concurrency: 3, timeout: 300_000 }, () => {
   for (const way of WAYS) {
     for (const server of SERVERS) {
       const host = hostOf(way, server);
@@ -95,7 +95,7 @@ describe('every tool', { concurrency: 2, timeout: 300_000 }, () => {
           // One program asks for all, one after the other, on one connection.
           const options = master.options.map((option) => `'${option}'`).join(' ');
           const loop = `for i in ${codes.join(' ')}; do ssh -n -F ${stand.config} ${options} ${host} "exit $i"; echo $?; done`;
-          const ran = await stand.tool('sh', ['-c', loop]);
+          const ran = await stand.tool('sh', ['-c', loop], { withinMs: 180_000 });
           fine(ran);
           assert.deepEqual(ran.stdout.trim().split('\n').map(Number), codes);
           // ssh ends with 255 when a signal ended the command; only its debug log says so.

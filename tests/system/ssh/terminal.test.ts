@@ -110,7 +110,7 @@ const curses: readonly Step[] = [
 ];
 
 // They wait more than they work.
-describe('terminals', { concurrency: 3, timeout: 240_000 }, () => {
+describe('terminals', { concurrency: 6, timeout: 240_000 }, () => {
   for (const way of WAYS) {
     for (const server of SERVERS) {
       const host = hostOf(way, server);
