@@ -90,7 +90,7 @@ export async function composeCluster(deps: RelayClusterDeps): Promise<RelayClust
     links: () => local.links(),
     relays: async () => [
       self.incarnation,
-      ...(await registry.relays()).map(({ incarnation }) => incarnation),
+      ...registry.lastSeen.map(({ incarnation }) => incarnation),
     ],
     spreadMs: config.cluster.rebalanceMs,
     log: logger,

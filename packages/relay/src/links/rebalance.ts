@@ -32,6 +32,7 @@ const DRAIN_MS = 60_000;
  */
 export function createRebalance(options: RebalanceOptions): Rebalance {
   const { links, relays, spreadMs, log, now = () => performance.now() } = options;
+  /** Every run that was ever seen: an emptied Redis makes nobody new. */
   let known: Set<string> | undefined;
   let due: Link[] = [];
   let until = 0;
@@ -42,7 +43,7 @@ export function createRebalance(options: RebalanceOptions): Rebalance {
     if (spreadMs === 0) return;
     const alive = new Set(await relays());
     const joined = known === undefined ? [] : [...alive].filter((each) => !known?.has(each));
-    known = alive;
+    known = new Set([...(known ?? []), ...alive]);
     if (joined.length > 0) {
       due = shuffled([...links()]);
       until = now() + spreadMs;

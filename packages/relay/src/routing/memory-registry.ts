@@ -119,6 +119,9 @@ export function memoryRegistry(bus: MemoryRegistryBus): Registry {
       if (bus.fail !== undefined) throw bus.fail;
       return newestById(bus.relays.values());
     },
+    get lastSeen() {
+      return newestById(bus.relays.values());
+    },
     get size() {
       return Math.max(1, newestById(bus.relays.values()).length);
     },

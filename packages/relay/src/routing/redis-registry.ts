@@ -217,6 +217,9 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
       if (problem !== undefined) throw redisUnavailable(problem);
       return membership.relays;
     },
+    get lastSeen() {
+      return membership.relays;
+    },
     get size() {
       return Math.max(1, membership.relays.length);
     },

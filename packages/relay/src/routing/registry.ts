@@ -44,7 +44,9 @@ export interface Registry {
   onChange(listener: (agentId: string) => void): () => void;
   /** Live relays, this one included, each id once (the newest incarnation). Rejects like `find`. */
   relays(): Promise<readonly RelayInfo[]>;
-  /** Live relays as last seen, at least 1: `Welcome.cluster_size`. */
+  /** The same without asking: what the last refresh of the lease saw, or a hint since. */
+  readonly lastSeen: readonly RelayInfo[];
+  /** How many those are, at least 1: `Welcome.cluster_size`. */
   readonly size: number;
   readonly healthy: boolean;
   /** A sentence about the store while it is not healthy. */
