@@ -31,7 +31,7 @@ function setUp(count: number, spreadMs = 20_000) {
     drained,
     rebalance,
     join: (...ids: string[]) => (relays = ids),
-    async pass(ms: number) {
+    pass: async (ms: number) => {
       for (const end = now + ms; now < end; now += 2_000) await rebalance.tick();
     },
   };
