@@ -280,7 +280,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       limits: {
         ...config.agents,
         authenticateWithinMs: AUTHENTICATE_WITHIN_MS,
-        renewEveryMs: Math.min(60_000, (config.agents.leaseSeconds * 1000) / 4),
+        renewEveryMs: Math.min(600_000, (config.agents.leaseSeconds * 1000) / 4),
       },
       log: logger,
       observer: metrics,
@@ -435,21 +435,38 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
           ...(elsewhere ? [emptied(() => local.links(), graceMs)] : []),
         ]);
       }
+      // A part that is just being started would outlive all.
+      await beginning?.catch(() => {});
       await teardown.run();
       logger.info({}, 'relay stopped');
       log.flush();
     }
 
+    let beginning: Promise<void> | undefined;
+    /** Somebody may stop it meanwhile: then no part is started any more. */
+    async function begin(): Promise<void> {
+      const parts = [
+        async () => (port = await listener.start()),
+        () => cluster?.start(),
+        () => control.start(),
+        () => links.start(),
+        async () => (sshPort = (await ssh?.gateway.start()) ?? 0),
+      ];
+      for (const part of parts) {
+        await part();
+        if (state !== 'starting') {
+          throw new RelayError('unavailable', 'The relay was stopped while it started.');
+        }
+      }
+      state = 'ready';
+      listener.open();
+    }
+
     const relay: Relay = {
       async start() {
+        beginning = begin();
         try {
-          port = await listener.start();
-          await cluster?.start();
-          await control.start();
-          links.start();
-          sshPort = (await ssh?.gateway.start()) ?? 0;
-          state = 'ready';
-          listener.open();
+          await beginning;
         } catch (error) {
           await relay.stop(0);
           throw error;
