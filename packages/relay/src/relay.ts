@@ -415,6 +415,8 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       const started = state !== 'starting';
       state = 'draining';
       grpc.setServing(false);
+      // A part that is just being started would outlive all.
+      if (!started) await beginning?.catch(() => {});
       listener.stopAccepting();
       links.refuseNew();
       await ssh?.gateway.stopAccepting();
@@ -435,8 +437,6 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
           ...(elsewhere ? [emptied(() => local.links(), graceMs)] : []),
         ]);
       }
-      // A part that is just being started would outlive all.
-      await beginning?.catch(() => {});
       await teardown.run();
       logger.info({}, 'relay stopped');
       log.flush();
