@@ -155,7 +155,11 @@ async function run(config: Config, oneOfSeveral = false): Promise<number> {
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
-  if (oneOfSeveral) process.on('disconnect', onSignal);
+  if (oneOfSeveral) {
+    process.on('disconnect', onSignal);
+    // Whoever started it ended while it was made.
+    if (!process.connected) return relay.stop(0).then(() => EXIT.failed);
+  }
   try {
     await relay.start();
     if (oneOfSeveral) process.send?.(SERVING);
