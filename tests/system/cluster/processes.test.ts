@@ -64,7 +64,10 @@ function relay(env: Readonly<Record<string, string>>): Running {
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM');
       child.kill('SIGTERM');
+      // A third one does not wait for anything.
+      const late = setTimeout(() => child.kill('SIGTERM'), 20_000);
       await exited;
+      clearTimeout(late);
     },
   };
 }
