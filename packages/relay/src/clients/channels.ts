@@ -10,6 +10,7 @@ import {
   type Link,
   type Target,
 } from '@burrow/tunnel';
+import { isRefusal } from '../routing/is-refusal.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { WorkspaceRoute } from '../control/directory.ts';
 import type { ClientAudit, ClientsLog, ClientsObserver } from './contracts.ts';
@@ -227,9 +228,9 @@ export class ClientChannels {
     const joined = join({
       onEnd: (error) => {
         // Another relay was asked that did not have the agent (any more).
-        const refused =
+        const absent =
           error?.code === 'draining' || (target === undefined && error?.code === 'agent-gone');
-        if (refused) reach.failed(route, link, error);
+        if (absent && isRefusal(error)) reach.failed(route, link, error);
         over(error, false);
       },
       onDraining: () => {

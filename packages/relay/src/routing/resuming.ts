@@ -7,6 +7,7 @@ import {
   type Resumer,
   type ResumerOptions,
 } from '@burrow/tunnel';
+import { isRefusal } from './is-refusal.ts';
 import type { LinkChooser, Router } from './router.ts';
 
 export interface ResumingOptions extends Pick<
@@ -76,7 +77,9 @@ export function resumingRouter(
     onDetached(channel, reason) {
       const [agentId, link] = [agents.get(channel), tried.get(channel)];
       tried.delete(channel);
-      if (agentId !== undefined && link !== undefined) inner.failed?.(agentId, link, reason);
+      if (agentId !== undefined && link !== undefined && isRefusal(reason)) {
+        inner.failed?.(agentId, link, reason);
+      }
       resumer.onDetached(channel, reason);
     },
     onAttached(channel) {
