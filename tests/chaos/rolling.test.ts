@@ -14,11 +14,11 @@ import type { Outcome } from './support/streams.ts';
 import { prepareTraffic } from './support/traffic.ts';
 
 const LONG = process.env['BURROW_TEST_LONG'] === '1';
-const EVERY_MS = LONG ? 10_000 : 4_000;
-const REPLACEMENTS = LONG ? 12 : 2;
+const EVERY_MS = LONG ? 10_000 : 7_000;
+const REPLACEMENTS = LONG ? 12 : 4;
 /** Of the download and of the upload; a piece every 20 ms. */
 const PIECE_BYTES = LONG ? 160 * 1024 : 32 * 1024;
-const COUNT = LONG ? 6_200 : 450;
+const COUNT = LONG ? 6_200 : 1_400;
 /** scp's file lasts as long as the replacements do. */
 const SCP_KBITS = 8_000;
 const SCP_BYTES = ((REPLACEMENTS * EVERY_MS) / 1000) * ((SCP_KBITS * 1000) / 8);
@@ -56,12 +56,12 @@ async function replaceMembers(
 function stallsOf(
   outcomes: ReadonlyMap<string, Outcome>,
   replaced: readonly Replaced[],
-  how: Replaced['how'],
+  which: (replaced: Replaced) => boolean,
 ): readonly number[] {
   return [...outcomes.values()]
     .flatMap(({ pauses }) =>
       replaced.flatMap((each, i) => {
-        if (each.how !== how) return [];
+        if (!which(each)) return [];
         const until = replaced[i + 1]?.at ?? Infinity;
         const within = pauses.filter(({ at }) => at >= each.at && at < until);
         return [Math.max(0, ...within.map(({ ms }) => ms))];
@@ -142,8 +142,12 @@ test(
     }
     const took = replaced.slice(1).map(({ at }, i) => Math.round(at - replaced[i]!.at));
     t.diagnostic(`replaced ${replaced.length} times, ms apart: ${took.join(', ')}`);
+    for (const each of replaced) {
+      const worst = stallsOf(outcomes, replaced, (other) => other === each).map(Math.round);
+      t.diagnostic(`${each.how}: ${worst.join(', ')} ms`);
+    }
     const stalls = (['killed', 'drained'] as const).map((how) => {
-      return [how, spread(stallsOf(outcomes, replaced, how))] as const;
+      return [how, spread(stallsOf(outcomes, replaced, (each) => each.how === how))] as const;
     });
     for (const [how, said] of stalls) t.diagnostic(`stalls when ${how}: ${said}`);
     for (const [kind, { whole, units, said }] of outcomes) {

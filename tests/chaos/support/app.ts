@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocketServer } from 'ws';
 
@@ -17,6 +18,17 @@ export const PIECE_BYTES = 32 * 1024;
 /** Every byte follows from its position in the stream. */
 export function piece(number: number, bytes = PIECE_BYTES): Buffer {
   return Buffer.alloc(bytes, createHash('sha512').update(String(number)).digest());
+}
+
+/** Resolves once `stream` takes more, or never will. */
+export async function drainedOrClosed(stream: Writable): Promise<void> {
+  const over = new AbortController();
+  const { signal } = over;
+  try {
+    await Promise.race([once(stream, 'drain', { signal }), once(stream, 'close', { signal })]);
+  } finally {
+    over.abort();
+  }
 }
 
 export async function startApp(): Promise<App> {
@@ -37,7 +49,7 @@ export async function startApp(): Promise<App> {
     const bytes = Number(url.searchParams.get('bytes') ?? PIECE_BYTES);
     for (let i = 0; i < count && !response.destroyed; i++) {
       const taken = response.write(url.pathname === '/events' ? `data: ${i}\n\n` : piece(i, bytes));
-      if (!taken) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+      if (!taken) await drainedOrClosed(response);
       await sleep(PACE_MS);
     }
     response.end();

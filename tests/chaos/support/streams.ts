@@ -5,7 +5,7 @@ import { request, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import { PACE_MS, PIECE_BYTES, piece } from './app.ts';
+import { drainedOrClosed, PACE_MS, PIECE_BYTES, piece } from './app.ts';
 
 /** How a stream ended. */
 export interface Outcome {
@@ -124,7 +124,7 @@ export function upload(entrance: Entrance, count: number, bytes = PIECE_BYTES): 
         const next = piece(i, bytes);
         hash.update(next);
         const before = performance.now();
-        if (!sent.write(next)) await Promise.race([once(sent, 'drain'), once(sent, 'close')]);
+        if (!sent.write(next)) await drainedOrClosed(sent);
         watch.came(true, '');
         await sleep(Math.max(0, PACE_MS - (performance.now() - before)));
       }
