@@ -447,9 +447,9 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     async function begin(): Promise<void> {
       const parts = [
         async () => (port = await listener.start()),
-        () => cluster?.start(),
+        async () => cluster?.start(),
         () => control.start(),
-        () => links.start(),
+        async () => links.start(),
         async () => (sshPort = (await ssh?.gateway.start()) ?? 0),
       ];
       for (const part of parts) {
