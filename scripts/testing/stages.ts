@@ -129,7 +129,12 @@ export const STAGES: readonly Stage[] = [
     name: 'browser',
     patterns: ['tests/e2e/**/*.test.ts'],
     concurrency: 1,
-    needs: [OPENSSL, command('Chromium', 'chromium', 'chromium', 'chromium-browser')],
+    needs: [
+      OPENSSL,
+      POSTGRES,
+      command('Redis', 'redis-server', 'redis-server'),
+      command('Chromium', 'chromium', 'chromium', 'chromium-browser'),
+    ],
     needsEditor: true,
   },
 ];
