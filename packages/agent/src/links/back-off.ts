@@ -5,8 +5,11 @@ export const CAP_MS = 20_000;
 export const QUICK_MS = 500;
 /** Full jitter may say "at once": never more often than this. */
 export const FLOOR_MS = 50;
-/** A link that lived so long shows that the relay is well. */
-export const STABLE_MS = 30_000;
+/**
+ * A link that lived so long shows that a relay was well: one dial in so many
+ * seconds is no storm, and relays that are replaced one after the other must not let the bound grow.
+ */
+export const STABLE_MS = 5_000;
 
 /**
  * Besides the growing bound, no wait is longer than the trouble has lasted (but
