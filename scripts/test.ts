@@ -69,6 +69,7 @@ async function runFiles(
         '--disable-warning=ExperimentalWarning',
         '--test',
         `--test-concurrency=${stage.concurrency}`,
+        ...(stage.forceExit === true ? ['--test-force-exit'] : []),
         `--test-timeout=${long ? LONG_BOUND_MS : TEST_TIMEOUT_MS}`,
         '--test-reporter=spec',
         '--test-reporter-destination=stdout',

@@ -20,6 +20,11 @@ export interface FilesStage {
   readonly concurrency: number;
   readonly needs: readonly Need[];
   readonly needsEditor: boolean;
+  /**
+   * A test file's process is ended once its tests are over. Node 24 sometimes spins for ever in its own
+   * clean-up (`Environment::CleanupHandles`) after it has run children with an IPC channel.
+   */
+  readonly forceExit?: boolean;
   /** Its tests keep their data in a PostgreSQL that runs for the length of the stage. */
   readonly onPostgres?: boolean;
 }
@@ -85,6 +90,7 @@ export const STAGES: readonly Stage[] = [
   {
     kind: 'files',
     name: 'system',
+    forceExit: true,
     patterns: ['tests/system/**/*.test.ts', 'tests/harness/**/*.test.ts'],
     concurrency: 1,
     needs: [
@@ -113,6 +119,7 @@ export const STAGES: readonly Stage[] = [
   {
     kind: 'files',
     name: 'chaos',
+    forceExit: true,
     patterns: ['tests/chaos/**/*.test.ts'],
     concurrency: 1,
     needs: [
