@@ -80,6 +80,7 @@ async function commands(cluster: Cluster): Promise<number> {
 test(`${AGENTS} idle agents, and their relay is killed`, { timeout: 900_000 }, async (t) => {
   const cluster = await startCluster(['one', 'two'], {
     BURROW_RELAY_CLUSTER__REBALANCE_MS: '0',
+    BURROW_RELAY_WORKSPACES__MAX_PER_USER: String(AGENTS),
   });
   t.after(() => cluster[Symbol.asyncDispose]());
   const line = await cluster.line(cluster.relay('one'));

@@ -235,6 +235,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
         },
         ...(config.agentUrl === undefined ? {} : { agentUrl: new URL(config.agentUrl) }),
         leaseMs: config.agents.leaseSeconds * 1000,
+        maxWorkspaces: config.workspaces.maxPerUser,
       },
       authenticate: (request) => authenticateRequest(auth, request),
       credentials: auth,

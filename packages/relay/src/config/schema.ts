@@ -158,6 +158,12 @@ const ssh = z.strictObject({
     ),
 });
 
+const workspaces = z.strictObject({
+  maxPerUser: count(1, 1_000_000)
+    .default(500)
+    .describe('Workspaces that one account may have at once.'),
+});
+
 const gateway = z.strictObject({
   agentWaitMs: milliseconds(0, 120_000)
     .default(10_000)
@@ -410,6 +416,7 @@ export const configSchema = z.strictObject({
   database: database.prefault({}),
   listen: listen.prefault({}),
   agents: agents.prefault({}),
+  workspaces: workspaces.prefault({}),
   gateway: gateway.prefault({}),
   ssh: ssh.prefault({}),
   log: log.prefault({}),
