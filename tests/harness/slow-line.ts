@@ -11,17 +11,24 @@ export interface SlowLine extends AsyncDisposable {
 export async function startSlowLine(target: number, delayMs: number): Promise<SlowLine> {
   const open = new Set<Socket>();
   const timers = new Set<NodeJS.Timeout>();
-  const later = (run: () => void): void => {
+  const later = (ms: number, run: () => void): void => {
     const timer = setTimeout(() => {
       timers.delete(timer);
       run();
-    }, line.delayMs);
+    }, ms);
     timers.add(timer);
   };
   const server = createServer((near) => {
     const far = connect({ host: '127.0.0.1', port: target, noDelay: true });
     near.on('data', (chunk) => far.write(chunk));
-    far.on('data', (chunk) => later(() => near.write(chunk)));
+    // In order, also where the delay has just become shorter.
+    const onTheWay: Buffer[] = [];
+    let dueAt = 0;
+    far.on('data', (chunk: Buffer) => {
+      onTheWay.push(chunk);
+      dueAt = Math.max(dueAt, performance.now() + line.delayMs);
+      later(dueAt - performance.now(), () => near.write(onTheWay.shift()!));
+    });
     for (const [socket, other] of [
       [near, far],
       [far, near],

@@ -80,7 +80,7 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
       refreshedAt = performance.now();
       // Spread, so that relays that were started together do not come together.
       refreshWithin(
-        problems.size > 0
+        problems.size > 0 || confirm
           ? REGISTRY_LIMITS.refreshRetryMs
           : (leaseMs / 3) * (0.9 + Math.random() * 0.2),
       );
@@ -98,7 +98,8 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
       report('lease', undefined);
       report('lookup', undefined);
       if (rewritten || confirm) holdings.rewrite();
-      if (rewritten) await hint('r');
+      // Twice, since a hint may be lost.
+      if (rewritten || confirm) await hint('r');
       confirm = rewritten && introduced;
       introduced = true;
       if (dead[0] !== undefined) sweep(dead[0]);

@@ -86,6 +86,11 @@ export class Connections implements PostgresPool {
     return this.#settings.address;
   }
 
+  /** A restart of PostgreSQL is waited for so long, ms. */
+  get retryForMs(): number {
+    return this.#settings.retryForMs;
+  }
+
   get healthy(): boolean {
     if (this.#closed || this.#lostSince !== undefined || this.#unwritable) return false;
     const oldest = this.#open.values().next().value;

@@ -10,7 +10,7 @@ export class Lease implements PostgresPoolClient {
   #client: PoolClient;
   #broken = false;
   #released = false;
-  /** Nothing but one reading statement was begun: it may be said again on another connection. */
+  /** Nothing was begun yet: a first statement that changes nothing may be said again on another connection. */
   #fresh = true;
 
   constructor(owner: Connections, client: PoolClient) {
@@ -21,23 +21,29 @@ export class Lease implements PostgresPoolClient {
   query<R>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>>;
   query<R>(cursor: never): R;
   async query<R>(sql: string, parameters: readonly unknown[] = []): Promise<unknown> {
-    const again = this.#fresh && /^\s*select\b/i.test(sql);
+    const repeatable = this.#fresh && /^\s*(select|begin)\b/i.test(sql);
     this.#fresh = false;
-    try {
-      return await this.#say<R>(sql, parameters);
-    } catch (error) {
-      // A connection that broke while nobody used it is noticed by the next statement.
-      const timedOut = error instanceof Error && error.message === 'Query read timeout';
-      if (!again || !this.#broken || timedOut) throw told(error);
-      this.#client.release(true);
-      this.#released = true;
-      this.#client = await this.#owner.acquire();
-      this.#released = false;
-      this.#broken = false;
-      return await this.#say<R>(sql, parameters).catch((error: unknown) => {
-        throw told(error);
-      });
+    const began = performance.now();
+    for (;;) {
+      try {
+        return await this.#say<R>(sql, parameters);
+      } catch (error) {
+        // A connection that broke while nobody used it is noticed by the next statement; of a
+        // restarted PostgreSQL's, that may be true of each one in the pool.
+        const timedOut = error instanceof Error && error.message === 'Query read timeout';
+        const late = performance.now() - began >= this.#owner.retryForMs;
+        if (!repeatable || !this.#broken || timedOut || late) throw told(error);
+        await this.#replace();
+      }
     }
+  }
+
+  async #replace(): Promise<void> {
+    this.#client.release(true);
+    this.#released = true;
+    this.#client = await this.#owner.acquire();
+    this.#released = false;
+    this.#broken = false;
   }
 
   release(): void {
