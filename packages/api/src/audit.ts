@@ -8,6 +8,10 @@ export const AUDIT_ACTIONS = [
   'ssh.session-closed',
   /** Ended by the relay: a key, token, workspace or right was taken away. */
   'ssh.session-cut',
+  /** The command line reaches a TCP port; once for each of its links and each port. */
+  'port.forwarded',
+  /** One that was open is closed by the relay: a token, workspace or right was taken away. */
+  'port.cut',
   /** A workload reports another SSH host key than before. */
   'ssh.host-key-changed',
   'ssh.certificate-issued',

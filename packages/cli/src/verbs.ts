@@ -17,6 +17,7 @@ export const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   'ssh-config': () => import('./commands/ssh-config.ts'),
   'ssh-proxy': () => import('./commands/ssh-proxy.ts'),
   'ssh-known-hosts': () => import('./commands/ssh-known-hosts.ts'),
+  'port-forward': () => import('./commands/port-forward.ts'),
   keys: () => import('./commands/keys.ts'),
   cluster: () => import('./commands/cluster.ts'),
 };

@@ -21,6 +21,13 @@ const WITHIN_MS = 15_000;
 
 export type TransportChoice = 'auto' | 'grpc' | 'websocket';
 
+/** As the environment says. Throws CliError. */
+export function transportChoice(): TransportChoice {
+  const choice = process.env['BURROW_TRANSPORT'] || 'auto';
+  if (choice === 'auto' || choice === 'grpc' || choice === 'websocket') return choice;
+  throw new CliError('BURROW_TRANSPORT is auto, grpc or websocket.', EXIT.usage);
+}
+
 /** Opens a link to the relay: gRPC, or WebSocket where something on the way breaks HTTP/2. Rejects with CliError. */
 export async function openLink(
   settings: Settings,

@@ -20,7 +20,7 @@ export class SteadyLink {
       keepAlive: true,
       findLink: async (channel) => {
         try {
-          return await this.#usable();
+          return await this.usable();
         } catch (error) {
           // The relay knows us no longer: no other way will do better.
           if (error instanceof CliError && error.exitCode === EXIT.notSignedIn) {
@@ -47,7 +47,8 @@ export class SteadyLink {
     this.#link.close(error);
   }
 
-  async #usable(): Promise<Link> {
+  /** A link on which channels can be opened now; dials if need be. Rejects as `dial` does. */
+  async usable(): Promise<Link> {
     if (!this.#link.closed && !this.#link.draining) return this.#link;
     this.#dialling ??= this.#dial().finally(() => (this.#dialling = undefined));
     const link = await this.#dialling;

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { tuneCollector } from '@burrow/tunnel/node';
 import { TunnelError, type Channel, type Target } from '@burrow/tunnel';
 import { CliError, EXIT } from '../cli-error.ts';
-import { openLink, type TransportChoice } from '../relay/link.ts';
+import { exitOf } from '../relay/exit-of.ts';
+import { openLink, transportChoice } from '../relay/link.ts';
 import { SteadyLink } from '../relay/steady-link.ts';
 import { readSettings } from '../settings/settings.ts';
 import { fingerprintOfLine, isFingerprint, ownFingerprints } from './fingerprints.ts';
@@ -73,12 +74,6 @@ function fingerprint(key: string): string {
   throw new CliError(`${key} holds no public key: name the .pub file.`, EXIT.usage);
 }
 
-function transportChoice(): TransportChoice {
-  const choice = process.env['BURROW_TRANSPORT'] || 'auto';
-  if (choice === 'auto' || choice === 'grpc' || choice === 'websocket') return choice;
-  throw new CliError('BURROW_TRANSPORT is auto, grpc or websocket.', EXIT.usage);
-}
-
 function explain(error: TunnelError, workspace: string): string {
   if (error.code === 'link-lost' || error.code === 'link-silent') {
     return `The connection to the relay was lost: ${error.message}`;
@@ -87,11 +82,4 @@ function explain(error: TunnelError, workspace: string): string {
     return `The workspace “${workspace}” has no SSH server: ${error.message}`;
   }
   return error.message;
-}
-
-function exitOf(error: TunnelError): 1 | 3 | 4 | 5 {
-  if (error.code.startsWith('token-')) return EXIT.notSignedIn;
-  if (error.code === 'not-allowed') return EXIT.notFound;
-  const away = ['agent-gone', 'unreachable', 'link-lost', 'link-silent', 'draining', 'unavailable'];
-  return away.includes(error.code) ? EXIT.unreachable : EXIT.failed;
 }

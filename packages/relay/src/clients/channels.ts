@@ -13,9 +13,10 @@ import {
 import { isRefusal } from '../routing/is-refusal.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { WorkspaceRoute } from '../control/directory.ts';
-import type { ClientAudit, ClientsLog, ClientsObserver } from './contracts.ts';
+import type { ClientAudit, ClientAuditAction, ClientsLog, ClientsObserver } from './contracts.ts';
 import type { ClientLimits } from './limits.ts';
 import type { People } from './people.ts';
+import { PortNotes } from './port-notes.ts';
 import type { Reach } from './reach.ts';
 import { accessGone } from './sentences.ts';
 
@@ -55,6 +56,7 @@ export class ClientChannels {
   readonly #opener: Opener;
   readonly #open = new Set<OpenChannel>();
   readonly #gone = new AbortController();
+  readonly #portNotes = new PortNotes();
 
   constructor(deps: ChannelsDeps, opener: Opener) {
     this.#deps = deps;
@@ -289,10 +291,19 @@ export class ClientChannels {
     detail: string,
   ): void {
     // The gateway writes down what its people do.
-    if (target?.kind !== 'ssh' || this.#opener.person === undefined) return;
+    if (target === undefined || this.#opener.person === undefined) return;
     const { channel, workspace } = facts;
+    let written: ClientAuditAction = action;
+    let why = detail;
+    if (target.kind === 'tcp') {
+      if (action === 'ssh.session-closed') return;
+      written = action === 'ssh.session-cut' ? 'port.cut' : 'port.forwarded';
+      if (!this.#portNotes.news(workspace, target.port, `${written} ${outcome}`)) return;
+      why = outcome === 'ok' && written === 'port.forwarded' ? '' : `: ${detail}`;
+      why = `port ${target.port}${why}`;
+    } else if (target.kind !== 'ssh') return;
     this.#deps.audit?.record({
-      ...{ action, outcome, workspace, channel, detail },
+      ...{ action: written, outcome, workspace, channel, detail: why },
       userId: principal.userId,
       username: principal.username,
       address: this.#opener.remoteAddress,

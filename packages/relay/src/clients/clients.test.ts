@@ -53,6 +53,36 @@ test('TCP ports are reached as well; other targets are not', async () => {
   }
 });
 
+test('of the connections to one port the first is written down, and each that fares otherwise', async () => {
+  const stand = clientsStand();
+  await stand.connectAgent();
+  const client = await stand.dialAsAnn();
+  const open = async (port: number, workload = 'demo') => {
+    const near = client.open(workload, { kind: 'tcp', port });
+    await near.until((r) => r.opened || r.closed);
+    return near;
+  };
+  for (const port of [5432, 5432, 8080, 5432]) await open(port);
+  await open(80, 'nope');
+  stand.routes.set('demo', route('demo', { ownerId: 'u-bob' }));
+  await stand.atAgent[3]!.until((r) => r.closed);
+  await open(5432);
+  assert.deepEqual(
+    stand.events.map(({ action, outcome, workspace, detail, username, address }) => {
+      assert.deepEqual([username, address], ['ann', '192.0.2.7']);
+      return [action, outcome, workspace, detail?.split(/[.,] /)[0]];
+    }),
+    [
+      ['port.forwarded', 'ok', 'demo', 'port 5432'],
+      ['port.forwarded', 'ok', 'demo', 'port 8080'],
+      ['port.forwarded', 'refused', 'nope', 'port 80: There is no workspace “nope”'],
+      ['port.cut', 'ok', 'demo', 'port 5432: Your access to the workspace “demo” was taken away'],
+      ['port.cut', 'ok', 'demo', 'port 8080: Your access to the workspace “demo” was taken away'],
+      ['port.forwarded', 'refused', 'demo', 'port 5432: There is no workspace “demo”'],
+    ],
+  );
+});
+
 test('an unknown workspace and somebody else’s have one answer', async () => {
   const stand = clientsStand();
   await stand.connectAgent();

@@ -16,10 +16,17 @@ export interface ClientsLog {
   error(fields: object, message: string): void;
 }
 
-/** What is written down of SSH connections that pass end to end. */
+export type ClientAuditAction =
+  | 'ssh.session-opened'
+  | 'ssh.session-closed'
+  | 'ssh.session-cut'
+  | 'port.forwarded'
+  | 'port.cut';
+
+/** What is written down of SSH connections that pass end to end, and of ports. */
 export interface ClientAudit {
   record(event: {
-    readonly action: 'ssh.session-opened' | 'ssh.session-closed' | 'ssh.session-cut';
+    readonly action: ClientAuditAction;
     readonly outcome: 'ok' | 'refused' | 'failed';
     readonly userId?: string | undefined;
     readonly username?: string | undefined;

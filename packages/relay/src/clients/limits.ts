@@ -2,8 +2,8 @@
 export const CLIENT_LIMITS = Object.freeze({
   /** Links and WebSockets of one person: each `ssh` has its own, and Ansible runs a hundred at once. */
   linksPerPerson: 256,
-  /** A tool that opens many sessions at once is let through; a loop gone wild is not. */
-  opensPerSecond: 50,
+  /** Clients of a forwarded port may make a connection for each request; a loop gone wild is stopped. */
+  opensPerSecond: 500,
   /** Room for every forwarded connection of a browser. */
   channelsPerLink: 1024,
   /** Channels of one person that wait for an agent: waiting places are the whole relay's. */
