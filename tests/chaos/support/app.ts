@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocketServer } from 'ws';
@@ -9,6 +9,8 @@ import { WebSocketServer } from 'ws';
 /** A workload that speaks every kind of traffic, at a pace: so that something is always under way. */
 export interface App extends AsyncDisposable {
   readonly port: number;
+  /** Plain TCP: sends back what comes, and ends when the other side has. */
+  readonly echoPort: number;
 }
 
 /** Between two events, messages or pieces, in ms. */
@@ -58,11 +60,21 @@ export async function startApp(): Promise<App> {
   sockets.on('connection', (socket) =>
     socket.on('message', (data) => socket.send(data as Buffer, { binary: false })),
   );
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const echo = createTcpServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => {});
+    socket.pipe(socket);
+  });
+  for (const each of [server, echo]) {
+    each.listen(0, '127.0.0.1');
+    await once(each, 'listening');
+  }
   return {
     port: (server.address() as AddressInfo).port,
+    echoPort: (echo.address() as AddressInfo).port,
     async [Symbol.asyncDispose]() {
+      // Who still has a connection loses it with the workspace's agent.
+      echo.close();
+      echo.unref();
       for (const socket of sockets.clients) socket.terminate();
       server.closeAllConnections();
       server.close();

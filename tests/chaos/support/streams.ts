@@ -2,9 +2,11 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
+import { startForward } from '../../harness/port-forward.ts';
 import { drainedOrClosed, PACE_MS, PIECE_BYTES, piece } from './app.ts';
 
 /** How a stream ended. */
@@ -215,4 +217,52 @@ export function sshEcho(
     return watch.outcome(count, said.trim() || `ssh ended with ${code}`);
   };
   return { kind, begun: watch.begun.promise, outcome: run() };
+}
+
+const ECHO_BYTES = 2048;
+
+/** Pieces that an app of plain TCP sends back over `burrow port-forward`; ours ends first, by half. */
+export function forwarded(
+  workspace: string,
+  port: number,
+  env: Readonly<Record<string, string>>,
+  count: number,
+): Stream {
+  const watch = new Watch();
+  const run = async (): Promise<Outcome> => {
+    try {
+      await using forwarding = await startForward(env, [workspace, `:${port}`]);
+      const socket = connect({
+        host: '127.0.0.1',
+        port: forwarding.ports[0]!,
+        allowHalfOpen: true,
+      });
+      let failed: Error | undefined;
+      socket.on('error', (error) => (failed = error));
+      const ended = new Promise<void>((resolve) => {
+        socket.once('end', resolve);
+        socket.once('close', () => resolve());
+      });
+      let rest = Buffer.alloc(0);
+      socket.on('data', (chunk: Buffer) => {
+        rest = Buffer.concat([rest, chunk]);
+        for (; rest.length >= ECHO_BYTES; rest = rest.subarray(ECHO_BYTES)) {
+          const right = rest.subarray(0, ECHO_BYTES).equals(piece(watch.units, ECHO_BYTES));
+          watch.came(right, `piece ${watch.units} is not what was sent`);
+        }
+      });
+      for (let i = 0; i < count && failed === undefined; i++) {
+        if (!socket.write(piece(i, ECHO_BYTES))) await drainedOrClosed(socket);
+        await sleep(PACE_MS);
+      }
+      socket.end();
+      await ended;
+      socket.destroy();
+      watch.wrong ||= failed?.message ?? forwarding.stderr.trim();
+      return watch.outcome(count, `the connection ended after ${watch.units} pieces`);
+    } catch (error) {
+      return watch.outcome(count, (error as Error).message);
+    }
+  };
+  return { kind: 'burrow port-forward', begun: watch.begun.promise, outcome: run() };
 }

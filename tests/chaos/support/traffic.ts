@@ -6,7 +6,7 @@ import type { Cluster } from '../../harness/cluster.ts';
 import { eventually } from '../../harness/eventually.ts';
 import { run } from '../../harness/run.ts';
 import type { App } from './app.ts';
-import { download, events, sshEcho, upload, websocket, type Stream } from './streams.ts';
+import { download, events, forwarded, sshEcho, upload, websocket, type Stream } from './streams.ts';
 
 export interface Traffic {
   /** Every kind of it at once, through this relay; the command line goes over `cliPort`. */
@@ -98,6 +98,7 @@ export async function prepareTraffic(
           cliEnv(cliPort),
           count,
         ),
+        forwarded(workspace, app.echoPort, cliEnv(cliPort), count),
       ];
     },
   };
