@@ -11,6 +11,8 @@ import type {
   Target,
   Traffic,
 } from '../types.ts';
+import { traces } from '../trace/traces.ts';
+import type { ChannelState, ChannelView } from '../trace/view.ts';
 import type { Batch, FrameKind } from '../wire/encode.ts';
 import type { Endpoint, Position } from './endpoint.ts';
 import { ReceiveWindow, SendWindow } from './flow-control.ts';
@@ -65,8 +67,8 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
   readonly workload: string;
   readonly traffic: Traffic;
   readonly #opener: boolean;
-  /** `performance.now()` of the opener's `Open`. */
-  readonly #askedAt: number;
+  /** `performance.now()` of `Open`. */
+  readonly openedAt = performance.now();
   readonly #refuge: Resumer | undefined;
   readonly #queue = new SendQueue();
   readonly #send: SendWindow;
@@ -102,7 +104,6 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
     this.#host = host;
     this.#number = number;
     this.#opener = opener;
-    this.#askedAt = opener ? performance.now() : 0;
     this.#uid = facts.uid;
     this.target = facts.target;
     this.principal = facts.principal;
@@ -155,6 +156,28 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
   /** Everything below has arrived. */
   get received(): number {
     return this.#receive.received;
+  }
+
+  view(): ChannelView {
+    const sent = this.#send.sent - (this.#queue.finSent ? 1 : 0);
+    const received = this.#receive.received - (this.#finReceived ? 1 : 0);
+    return {
+      ...this.facts,
+      side: this.#opener ? 'agent' : 'opener',
+      openedHere: this.#opener,
+      epoch: this.#epoch,
+      ageMs: performance.now() - this.openedAt,
+      toAgent: this.#opener ? sent : received,
+      toOpener: this.#opener ? received : sent,
+      state: this.#viewedState,
+    };
+  }
+
+  get #viewedState(): ChannelState {
+    if (this.#state === 'detached') return 'detached';
+    if (!this.#opened || this.#state === 'resuming') return 'opening';
+    if (this.#queue.finSent && this.#finReceived) return 'ended';
+    return this.#queue.finSent || this.#finReceived ? 'half-closed' : 'open';
   }
 
   // ---- for the user --------------------------------------------------------
@@ -291,7 +314,7 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
     this.#opened = true;
     this.#send.update(this.#send.acked, initialWindow);
     if (this.sendable) this.#host.wake(this);
-    this.#host.onChannelOpened(performance.now() - this.#askedAt);
+    this.#host.onChannelOpened(performance.now() - this.openedAt);
     if (!this.#closed) this.#handler?.onOpened?.();
   }
 
@@ -377,7 +400,7 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
         principal: this.principal,
         workload,
         ended: this.#finReceived,
-        ageMs: BigInt(Math.ceil(performance.now() - this.#askedAt)),
+        ageMs: BigInt(Math.ceil(performance.now() - this.openedAt)),
       },
     };
   }
@@ -386,7 +409,9 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
   #openAgain(workload: string): FrameKind {
     this.#reopens = false;
     this.#reopened = true;
-    this.#uid = newUid();
+    const uid = newUid();
+    if (traces.active) traces.renamed(this.#uid, this.#host, uid);
+    this.#uid = uid;
     this.#epoch = 1;
     this.#attach({ received: 0, limit: INITIAL_WINDOW_BYTES, ended: false });
     this.#refuge?.onAttached?.(this);
@@ -520,6 +545,7 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
     this.#early = undefined;
     this.#receive.release();
     this.#refuge?.onOver?.(this, why);
+    if (this.#opener && traces.active) traces.over(this.#uid, this.#host, true, why);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { TunnelError } from '../errors.ts';
 import type { Batch } from '../wire/encode.ts';
+import type { Viewed } from '../trace/view.ts';
 import type { Sender } from './scheduler.ts';
 
 /** Where one end of a channel stands, from Resume or Resumed: tunnel.proto. Offsets in bytes. */
@@ -10,7 +11,7 @@ export interface Position {
 }
 
 /** What a link does with a channel number: an end of the channel, or a switch's leg. */
-export interface Endpoint extends Sender {
+export interface Endpoint extends Sender, Viewed {
   readonly number: number;
   onOpened(initialWindow: number): void;
   /** Throws TunnelError `protocol-error` when the bytes are out of place or over the limit. */

@@ -1,12 +1,13 @@
 import { TunnelError } from '../errors.ts';
 import type { ChannelErrorCode } from '../errors.ts';
 import { INITIAL_WINDOW_BYTES, SWITCH_BUDGET_BYTES, SWITCH_GUARANTEE_BYTES } from '../limits.ts';
-import type { Traffic } from '../types.ts';
+import { traces } from '../trace/traces.ts';
+import type { ChannelState, ChannelView } from '../trace/view.ts';
 import type { Batch } from '../wire/encode.ts';
 import type { Endpoint, Position } from './endpoint.ts';
 import { SendWindow } from './flow-control.ts';
 import type { LinkCore } from './link.ts';
-import { outlivesItsLink } from './resume-rules.ts';
+import { mayWorkElsewhere, outlivesItsLink } from './resume-rules.ts';
 import { SendQueue } from './send-queue.ts';
 import { switchPool } from './switch-pool.ts';
 import { TrafficMeter } from './traffic-meter.ts';
@@ -28,10 +29,20 @@ export interface JoinEvents {
   onDraining?(): void;
 }
 
+/** What is known of a switched channel: nothing of it is needed to pass frames on. */
+export interface SwitchedFacts extends Pick<
+  ChannelView,
+  'uid' | 'target' | 'principal' | 'workload' | 'traffic' | 'epoch'
+> {
+  /** `performance.now()` of its Open, as told. */
+  readonly openedAt: number;
+}
+
 /** One side of a switched channel. `send` is what goes out on its own link, arrived on the other's. */
 export class Leg implements Endpoint, Joined {
   readonly number: number;
   readonly #host: LinkCore;
+  readonly #facts: SwitchedFacts;
   readonly #outgoing: boolean;
   readonly #queue = new SendQueue();
   readonly #meter: TrafficMeter;
@@ -51,12 +62,13 @@ export class Leg implements Endpoint, Joined {
   #acknowledged = false;
 
   /** `outgoing`: towards the agent. */
-  constructor(host: LinkCore, number: number, traffic: Traffic, outgoing: boolean) {
+  constructor(host: LinkCore, number: number, facts: SwitchedFacts, outgoing: boolean) {
     this.#host = host;
+    this.#facts = facts;
     this.#outgoing = outgoing;
     this.#awaits = { opened: outgoing, resumed: false };
     this.number = number;
-    this.#meter = new TrafficMeter(traffic);
+    this.#meter = new TrafficMeter(facts.traffic ?? 'auto');
   }
 
   join(other: Leg, sendLimit: number, events: JoinEvents | undefined): void {
@@ -85,6 +97,40 @@ export class Leg implements Endpoint, Joined {
     return this.#done;
   }
 
+  get uid(): string {
+    return this.#facts.uid;
+  }
+
+  view(): ChannelView {
+    const { openedAt, ...facts } = this.#facts;
+    const [near, far] = this.#ends();
+    return {
+      ...facts,
+      side: this.#outgoing ? 'agent' : 'opener',
+      openedHere: false,
+      ageMs: performance.now() - openedAt,
+      toAgent: near.#received,
+      toOpener: far.#received,
+      state: this.#state(near, far),
+    };
+  }
+
+  #state(near: Leg, far: Leg): ChannelState {
+    if (far.#awaits.opened || far.#awaits.resumed) return 'opening';
+    if (near.#finReceived && far.#finReceived) return 'ended';
+    return near.#finReceived || far.#finReceived ? 'half-closed' : 'open';
+  }
+
+  /** Towards the opener, towards the agent. */
+  #ends(): readonly [near: Leg, far: Leg] {
+    return this.#outgoing ? [this.#other, this] : [this, this.#other];
+  }
+
+  /** Both legs are done with, and the channel with them. */
+  #over(why?: Pick<TunnelError, 'code' | 'message'>): void {
+    if (traces.active) traces.over(this.uid, this.#ends()[0].#host, false, why);
+  }
+
   reset(code: ChannelErrorCode, reason: string): void {
     if (this.#done) return;
     const other = this.#other;
@@ -94,6 +140,7 @@ export class Leg implements Endpoint, Joined {
       leg.#host.sendReset(leg, code, reason);
       leg.#host.forget(leg);
     }
+    this.#over({ code, message: reason });
   }
 
   /** The limit to tell this leg's peer now: what the far end allows, within the budgets of channel and process. */
@@ -220,8 +267,8 @@ export class Leg implements Endpoint, Joined {
   }
 
   onReset(error: TunnelError): void {
-    this.#abort(error);
     this.#host.forget(this);
+    this.#abort(error);
   }
 
   onLinkLost(error: TunnelError): void {
@@ -242,7 +289,8 @@ export class Leg implements Endpoint, Joined {
     other.#close();
     other.#host.sendDetached(other, reason);
     other.#host.forget(other);
-    if (!lingers) this.#events?.onEnd?.(error);
+    if (lingers) this.#over();
+    else this.#events?.onEnd?.(error);
   }
 
   detach(reason: string): void {
@@ -282,6 +330,9 @@ export class Leg implements Endpoint, Joined {
     other.#close();
     other.#host.sendReset(other, channelCode(error), error.message);
     other.#host.forget(other);
+    // What answers a Resume may speak of the way: its opener tries another.
+    const elsewhere = this.#ends()[1].#awaits.resumed && mayWorkElsewhere(error);
+    if (!elsewhere) this.#over(error);
     this.#events?.onEnd?.(error);
   }
 
@@ -298,6 +349,7 @@ export class Leg implements Endpoint, Joined {
     other.#close();
     this.#host.forget(this);
     other.#host.forget(other);
+    this.#over();
     this.#events?.onEnd?.();
   }
 

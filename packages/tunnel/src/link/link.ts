@@ -12,6 +12,8 @@ import {
   PING_AFTER_MS,
   PONG_WITHIN_MS,
 } from '../limits.ts';
+import type { LinkTap } from '../trace/link-tap.ts';
+import { type TraceableLink, traces } from '../trace/traces.ts';
 import type { Transport, TransportHandler } from '../transport.ts';
 import type {
   Channel,
@@ -67,7 +69,9 @@ const batch = new Batch();
  * gathers, and leaves in the next one. So a lone keystroke does not wait, and a
  * busy link writes once per turn of the event loop.
  */
-export class LinkCore implements ChannelHost, LinkStats, TransportHandler, FrameSink {
+export class LinkCore
+  implements ChannelHost, LinkStats, TransportHandler, FrameSink, TraceableLink
+{
   readonly id = randomBytes(6).toString('hex');
   readonly #transport: Transport;
   #handler: LinkHandler | undefined;
@@ -88,6 +92,8 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
   #creditLater: Set<Endpoint> | undefined;
   #creditTimer: NodeJS.Timeout | undefined;
   #pacer: Pacer | undefined;
+  /** Only while a channel is traced that this link carries or carried. */
+  #tap: LinkTap | undefined;
   #greeting: ((kind: Frame['kind']) => void) | undefined;
   #nextOwn: number;
   #lastPeer: number;
@@ -140,6 +146,18 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
 
   get channels(): number {
     return this.#endpoints.size;
+  }
+
+  attachments(): Iterable<Endpoint> {
+    return this.#endpoints.values();
+  }
+
+  get tap(): LinkTap | undefined {
+    return this.#tap;
+  }
+
+  set tap(tap: LinkTap | undefined) {
+    this.#tap = this.#decoder.tap = tap;
   }
 
   get bytesIn(): number {
@@ -253,15 +271,20 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
   }
 
   attach(endpoint: Endpoint, frame: FrameKind): void {
-    this.#endpoints.set(endpoint.number, endpoint);
+    this.#hold(endpoint);
     this.#queue(frame);
+  }
+
+  #hold(endpoint: Endpoint): void {
+    this.#endpoints.set(endpoint.number, endpoint);
+    if (traces.active) traces.attached(this, endpoint);
   }
 
   /** A switch's leg takes the place of a channel's end. */
   replace(endpoint: Endpoint): void {
     const old = this.#endpoints.get(endpoint.number);
-    if (old !== undefined) this.forget(old);
     this.#endpoints.set(endpoint.number, endpoint);
+    if (old !== undefined) this.forget(old);
   }
 
   send(frame: FrameKind): void {
@@ -307,6 +330,7 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
     // A switch's leg may have taken the number over.
     if (this.#endpoints.get(endpoint.number) === endpoint) {
       this.#endpoints.delete(endpoint.number);
+      if (this.#tap !== undefined) this.#tap.left(endpoint);
     }
     this.#scheduler.remove(endpoint);
     this.#creditNow?.delete(endpoint);
@@ -334,6 +358,7 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
       return;
     }
     this.#control.push(frame);
+    if (this.#tap !== undefined) this.#tap.queued(frame);
     this.#schedule();
   }
 
@@ -347,6 +372,7 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
     this.#scheduled = false;
     if (this.#closed || this.#sending) return;
     const now = performance.now();
+    batch.tap = this.#tap;
     this.#encodeControl();
     const emitted = this.#emitInteractive(now);
     const all = this.#scheduler.hasBulk ? this.#emitBulk(now, emitted) : emitted;
@@ -489,6 +515,7 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
   onCredit(number: number, acked: number, limit: number): void {
     if (this.#closed) return;
     if (this.#greeting !== undefined) throw early();
+    if (this.#tap !== undefined) this.#tap.receivedCredit(number, acked, limit);
     this.#endpoint(number)?.onCredit(acked, limit, this.#heardAt);
   }
 
@@ -506,6 +533,7 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
   onFrame(kind: Frame['kind']): void {
     if (this.#closed) return;
     if (this.#greeting !== undefined) return this.#greeting(kind);
+    if (this.#tap !== undefined) this.#tap.received(kind);
     switch (kind.case) {
       case 'open':
         return this.#onOpen(kind.value);
@@ -638,7 +666,7 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
       keeper,
     );
     keeper?.admit(channel);
-    this.#endpoints.set(number, channel);
+    this.#hold(channel);
     this.#handler?.onChannel(channel);
   }
 
@@ -653,13 +681,14 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
     const asked = askedFromWire(resume);
     if (this.#keeper === undefined && this.#handler?.onResume !== undefined) {
       const pending = new PendingResume(this, number, asked);
-      this.#endpoints.set(number, pending);
+      this.#hold(pending);
+      if (this.#tap !== undefined) this.#tap.received({ case: 'resume', value: resume });
       this.#handler.onResume(pending);
       return;
     }
     const answer = this.#keeper?.resume(this, number, asked) ?? unknownChannel();
     if (answer instanceof ChannelEnd) {
-      if (!answer.over) this.#endpoints.set(number, answer);
+      if (!answer.over) this.#hold(answer);
     } else if (answer instanceof TunnelError) {
       this.#queue(resetFrame(number, answer.code as ChannelErrorCode, answer.message));
     } else this.#queue(answer);
@@ -692,6 +721,7 @@ export class LinkCore implements ChannelHost, LinkStats, TransportHandler, Frame
     this.#creditLater?.clear();
     const endpoints = [...this.#endpoints.values()];
     this.#endpoints.clear();
+    if (this.#tap !== undefined) this.#tap.lost(error);
     for (const endpoint of endpoints) endpoint.onLinkLost(error);
     const refused = this.#onRefused;
     this.#onRefused = undefined;

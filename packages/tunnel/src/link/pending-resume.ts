@@ -2,8 +2,11 @@ import { TunnelError } from '../errors.ts';
 import type { ChannelErrorCode } from '../errors.ts';
 import type { Resume } from '../gen/burrow/tunnel/v1/tunnel_pb.js';
 import type { IncomingResume, Link, Principal } from '../types.ts';
+import { traces } from '../trace/traces.ts';
+import type { ChannelView } from '../trace/view.ts';
 import { safeNumber } from '../wire/decode.ts';
 import type { Endpoint } from './endpoint.ts';
+import { mayWorkElsewhere } from './resume-rules.ts';
 
 /** What a Resume says. Offsets in bytes from the channel's start. */
 export interface Asked {
@@ -65,6 +68,14 @@ export class PendingResume implements Endpoint, IncomingResume {
     return this.asked.uid;
   }
 
+  view(): ChannelView {
+    const { uid, principal, workload, epoch, ageMs, received } = this.asked;
+    return {
+      ...{ uid, side: 'opener', openedHere: false, target: undefined, traffic: undefined },
+      ...{ principal, workload, epoch, ageMs, toAgent: 0, toOpener: received, state: 'opening' },
+    };
+  }
+
   get principal(): Principal {
     return this.asked.principal;
   }
@@ -86,6 +97,8 @@ export class PendingResume implements Endpoint, IncomingResume {
     this.#closed = true;
     this.#host.sendReset(this, code, reason);
     this.#host.forget(this);
+    if (!traces.active || mayWorkElsewhere({ code })) return;
+    traces.over(this.uid, this.#host, false, { code, message: reason });
   }
 
   /** A switch's leg has taken its place. */

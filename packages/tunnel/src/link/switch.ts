@@ -2,7 +2,7 @@ import { TunnelError } from '../errors.ts';
 import { INITIAL_WINDOW_BYTES } from '../limits.ts';
 import type { Channel, IncomingResume, Link, OpenOptions, Principal } from '../types.ts';
 import { ChannelEnd } from './channel.ts';
-import { type JoinEvents, type Joined, Leg } from './leg.ts';
+import { type JoinEvents, type Joined, Leg, type SwitchedFacts } from './leg.ts';
 import { LinkCore } from './link.ts';
 import { openFrame } from './open-frame.ts';
 import { PendingResume } from './pending-resume.ts';
@@ -31,15 +31,21 @@ export function joinChannel(
   }
   const from = incoming.link as LinkCore;
   const number = to.allocate();
-  const near = new Leg(from, incoming.number, incoming.traffic, false);
-  const far = new Leg(to, number, incoming.traffic, true);
+  const facts = { ...incoming.facts, ...instead };
+  const told = {
+    ...facts,
+    workload: instead.workload ?? '',
+    epoch: 1,
+    openedAt: incoming.openedAt,
+  };
+  const near = new Leg(from, incoming.number, told, false);
+  const far = new Leg(to, number, told, true);
   near.join(far, incoming.sendLimit, events);
   far.join(near, INITIAL_WINDOW_BYTES, events);
   const early = incoming.takeEarly();
   const finished = incoming.finReceived;
   from.replace(near);
   incoming.abandon();
-  const facts = { ...incoming.facts, ...instead };
   to.attach(far, openFrame(number, facts, far.promise(), instead.workload ?? ''));
   let offset = 0;
   for (const chunk of early) {
@@ -70,8 +76,14 @@ export function resumeChannel(
   const { asked } = incoming;
   const { uid, epoch, received, principal, ended, ageMs } = asked;
   const number = to.allocate();
-  const near = new Leg(incoming.link as LinkCore, incoming.number, 'auto', false);
-  const far = new Leg(to, number, 'auto', true);
+  const told: SwitchedFacts = {
+    ...{ uid, epoch, target: undefined, traffic: undefined },
+    principal: instead.principal ?? principal,
+    workload: instead.workload ?? '',
+    openedAt: performance.now() - ageMs,
+  };
+  const near = new Leg(incoming.link as LinkCore, incoming.number, told, false);
+  const far = new Leg(to, number, told, true);
   near.join(far, 0, events);
   far.join(near, 0, events);
   near.startAt(asked);

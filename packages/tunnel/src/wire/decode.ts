@@ -16,6 +16,11 @@ export interface FrameSink {
   onFrame(kind: Frame['kind']): void;
 }
 
+/** Hears of each Data frame once its header is there. */
+export interface DecoderTap {
+  receivedData(channel: number, offset: number, length: number): void;
+}
+
 const PREFIX_BYTES = 5;
 const TAG_FRAME_DATA = (1 << 3) | 2;
 const TAG_FRAME_CREDIT = (2 << 3) | 2;
@@ -35,6 +40,8 @@ const MAX_DATA_HEADER_BYTES = 32;
  * of no further use.
  */
 export class FrameDecoder {
+  /** Undefined, as nearly always: nobody listens. */
+  tap: DecoderTap | undefined;
   readonly #sink: FrameSink;
   readonly #varint = new VarintReader();
   /** Bytes of a frame whose beginning came in an earlier chunk. */
@@ -162,6 +169,7 @@ export class FrameDecoder {
     this.#dataChannel = channel;
     this.#dataOffset = offset;
     this.#dataLeft = size;
+    if (this.tap !== undefined) this.tap.receivedData(channel, offset, size);
   }
 
   /** Frames that come with bulk and hold nothing but varints. False: not one of them, or not in canonical form. */

@@ -7,6 +7,13 @@ import { varintLength, writeVarint } from './varint.ts';
 
 export type FrameKind = NonNullable<MessageInitShape<typeof FrameSchema>['kind']>;
 
+/** Hears what is put into a batch, without payloads. */
+export interface BatchTap {
+  sentData(channel: number, offset: number, length: number): void;
+  sentCredit(channel: number, acked: number, limit: number): void;
+  sent(kind: FrameKind): void;
+}
+
 const SLAB_BYTES = 64 * 1024;
 const PREFIX_BYTES = 5;
 /** Prefix, three tags, and varints of a channel, an offset and two lengths. */
@@ -29,6 +36,8 @@ const TAG_PAYLOAD = (3 << 3) | 2;
  */
 export class Batch {
   bytes = 0;
+  /** Told of each frame about a channel; undefined, as nearly always: nobody listens. */
+  tap: BatchTap | undefined;
   #chunks: Buffer[] = [];
   #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
   #start = 0;
@@ -41,6 +50,7 @@ export class Batch {
 
   /** The header of a Data frame whose payload follows in pieces. */
   begin(channel: number, offset: number, size: number): void {
+    if (this.tap !== undefined) this.tap.sentData(channel, offset, size);
     const inner =
       1 +
       varintLength(channel) +
@@ -80,6 +90,7 @@ export class Batch {
 
   /** Credits, pings and pongs come with bulk, so these too are encoded without objects. */
   credit(channel: number, acked: number, limit: number): void {
+    if (this.tap !== undefined) this.tap.sentCredit(channel, acked, limit);
     const inner = 1 + varintLength(channel) + 1 + varintLength(acked) + 1 + varintLength(limit);
     this.#reserve(MAX_DATA_HEADER_BYTES);
     let at = this.#prefix(1 + varintLength(inner) + inner);
@@ -115,6 +126,7 @@ export class Batch {
   }
 
   control(kind: FrameKind): void {
+    if (this.tap !== undefined) this.tap.sent(kind);
     const encoded = toBinary(FrameSchema, create(FrameSchema, { kind }));
     this.#reserve(PREFIX_BYTES + encoded.length);
     const at = this.#prefix(encoded.length);

@@ -55,8 +55,12 @@ export function resetFrame(channel: number, code: ChannelErrorCode, reason: stri
   };
 }
 
+export function resetCodeFromWire(code: ResetCode | undefined): ChannelErrorCode {
+  return CHANNEL_CODES.get(code ?? ResetCode.UNSPECIFIED) ?? 'internal';
+}
+
 export function errorFromReset(reset: Reset): TunnelError {
-  const code = CHANNEL_CODES.get(reset.code) ?? 'internal';
+  const code = resetCodeFromWire(reset.code);
   const reason = clip(reset.reason, MAX_REASON_BYTES);
   return new TunnelError(code, reason || `The other side closed the channel (${code}).`, {
     remote: true,
