@@ -86,6 +86,35 @@ test('Redis is emptied while it runs: a lookup that finds nobody has everybody w
   await until(() => b.registry.size, 2);
 });
 
+test('Redis is emptied in the middle of a refresh: it is noticed all the same', async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis[Symbol.asyncDispose]());
+  const [a, b] = [0, 1].map(() => member(t, { redisUrl: redis.url }, LONG_LEASE_MS));
+  assert.ok(a !== undefined && b !== undefined);
+  await a.registry.start(relayInfo('a'));
+  await b.registry.start(relayInfo('b'));
+  a.registry.add('agent', 'l', '01');
+  await finds(b.registry, 'agent', ['a 01']);
+  // Until the refreshes are over that the start of the other brings.
+  await sleep(2_600);
+  const run = a.client.run.bind(a.client);
+  let emptied = false;
+  t.mock.method(a.client, 'run', async (command: Parameters<typeof run>[0]) => {
+    const answer = await run(command);
+    // Its lease was renewed: with nothing behind it from now on.
+    if (!emptied && /pexpire/.test(String(command))) {
+      emptied = true;
+      await redis.cli('FLUSHALL');
+    }
+    return answer;
+  });
+  await a.registry.relays();
+  assert.ok(emptied);
+  // Without anybody asking for it: an ordinary refresh would come after 20 s.
+  await until(() => redis.cli('EXISTS', 'burrow:agent:agent'), '1');
+  await finds(b.registry, 'agent', ['a 01']);
+});
+
 test('without any lookup an emptied Redis is noticed at the next refresh', async (t) => {
   const redis = await startRedis();
   t.after(() => redis[Symbol.asyncDispose]());

@@ -48,7 +48,8 @@ export class RedisMembership {
     this.#live = records.size === 0 ? [self] : [...records.values()];
     this.#twins.check(self, this.#live, performance.now());
     return {
-      rewritten: kept === 0,
+      // Or emptied since: then the next refresh writes it.
+      rewritten: kept === 0 || !records.has(self.incarnation),
       dead: incarnations.filter((one) => one !== self.incarnation && !records.has(one)),
     };
   }

@@ -38,6 +38,7 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
   let dueAt = Infinity;
   let refreshedAt = -Infinity;
   let refreshing: Promise<void> | undefined;
+  let again = false;
   let sweeping: Promise<void> | undefined;
   let stopped: Promise<void> | undefined;
   let lookups = 0;
@@ -63,6 +64,11 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
   /** The next refresh comes in `ms` at the latest. */
   function refreshWithin(ms: number): void {
     if (self === undefined || stopping.signal.aborted) return;
+    if (refreshing !== undefined) {
+      // What has just happened it may have passed already.
+      again = true;
+      return;
+    }
     const now = performance.now();
     const at = Math.max(now + ms, refreshedAt + REGISTRY_LIMITS.refreshSoonestMs);
     if (at >= dueAt) return;
@@ -78,11 +84,11 @@ export function redisRegistry(options: RedisRegistryOptions): Registry {
     refreshing ??= refreshNow().finally(() => {
       refreshing = undefined;
       refreshedAt = performance.now();
+      const soon = problems.size > 0 || confirm || again;
+      again = false;
       // Spread, so that relays that were started together do not come together.
       refreshWithin(
-        problems.size > 0 || confirm
-          ? REGISTRY_LIMITS.refreshRetryMs
-          : (leaseMs / 3) * (0.9 + Math.random() * 0.2),
+        soon ? REGISTRY_LIMITS.refreshRetryMs : (leaseMs / 3) * (0.9 + Math.random() * 0.2),
       );
     });
     return refreshing;
