@@ -25,6 +25,11 @@ export interface FrontConnection {
   tick(now: number): void;
   /** Ends as soon as what is being answered is complete. */
   drain(): void;
+  /**
+   * The grace is over. What can be told why it ends is told, and ends by itself within
+   * `webSocketCloseMs`; false: there is nothing to tell it with.
+   */
+  leave(): boolean;
   destroy(reason: string): void;
 }
 

@@ -1,5 +1,6 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionInfo } from '../listen/connection.ts';
 import type { Engine, FrontConnection } from './engine.ts';
 import type { GatewayDeps } from './gateway-deps.ts';
@@ -34,6 +35,8 @@ export interface Gateway {
 
 /** How often deadlines are looked at: they need no more, and no timer per request. */
 const TICK_MS = 500;
+/** How often those that were told are looked at, for a second at most. */
+const LEAVE_LOOK_MS = 10;
 
 export function createGateway(deps: GatewayDeps): Gateway {
   const limits = Object.freeze({ ...DEFAULT_HTTP_LIMITS, ...deps.limits });
@@ -75,6 +78,15 @@ export function createGateway(deps: GatewayDeps): Gateway {
     wake?.();
   };
 
+  /** Resolves once all that could be told why they end have ended, or have had their time. */
+  const leave = async (): Promise<void> => {
+    const leaving = [...connections].filter((connection) => connection.leave());
+    const until = performance.now() + limits.webSocketCloseMs;
+    while (leaving.some((each) => connections.has(each)) && performance.now() < until) {
+      await sleep(LEAVE_LOOK_MS);
+    }
+  };
+
   return {
     handleSocket(socket, info, head) {
       if (closed) {
@@ -106,6 +118,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
           };
         });
       }
+      if (graceMs > 0) await leave();
       close();
     },
     close,

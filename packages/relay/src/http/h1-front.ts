@@ -28,6 +28,8 @@ import { methodClass, passedUpgrade, repeatable, type KnownFields } from './h1-k
 import { PlainRequestHead, nextRequestId } from './request-head.ts';
 import { SlowReader, acceptedBytes } from './slow-reader.ts';
 import type { Passed, Route } from './route.ts';
+import { GOING_AWAY, POLICY_VIOLATION, WebSocketPassage } from './ws-passage.ts';
+import { ACCESS_GONE, RESTARTING } from './ws-reasons.ts';
 
 /** Between requests, or within a head. */
 const HEAD = 0;
@@ -66,6 +68,7 @@ export class H1Front implements ResponseSink, FrontConnection {
   #waiting: AbortController | undefined;
   #watch: AccessWatch | undefined;
   #reader: SlowReader | undefined;
+  #webSocket: WebSocketPassage | undefined;
 
   readonly #body: H1RequestBody;
   #refused = false;
@@ -163,13 +166,26 @@ export class H1Front implements ResponseSink, FrontConnection {
     this.#exchange = undefined;
     exchange?.cancel('Access was taken away.');
     logLost(this.#engine.deps.log, this.#requestHead(), decision, this.#channel);
-    if (this.#state === UPGRADED) this.destroy('access was taken away');
-    else if (this.#out.headSent || decision.kind !== 'respond') this.#cut();
+    if (this.#state === UPGRADED) {
+      if (this.#webSocket?.cut(POLICY_VIOLATION, ACCESS_GONE) === true) this.#boundLeaving();
+      else this.destroy('access was taken away');
+    } else if (this.#out.headSent || decision.kind !== 'respond') this.#cut();
     else this.#respond(decision.response, 'local');
   }
 
   drain(): void {
     if (this.#state === HEAD && this.#held === undefined) this.#linger();
+  }
+
+  leave(): boolean {
+    if (this.#state !== UPGRADED) return false;
+    if (this.#webSocket?.leave(GOING_AWAY, RESTARTING) !== true) return false;
+    this.#boundLeaving();
+    return true;
+  }
+
+  #boundLeaving(): void {
+    this.#deadline = this.#engine.now() + this.#engine.limits.webSocketCloseMs;
   }
 
   destroy(_reason: string): void {
@@ -214,13 +230,19 @@ export class H1Front implements ResponseSink, FrontConnection {
         }
         break;
       case UPGRADED:
-        if (this.#exchange?.writeBody(chunk, false) === false) this.#pauseReading();
+        this.#onUpgradedData(chunk);
         break;
       case DECIDE:
         this.#hold(chunk);
         break;
       default:
     }
+  }
+
+  #onUpgradedData(chunk: Buffer): void {
+    const passed = this.#webSocket === undefined ? chunk : this.#webSocket.fromClient(chunk);
+    if (passed === undefined) return;
+    if (this.#exchange?.writeBody(passed, false) === false) this.#pauseReading();
   }
 
   #hold(chunk: Buffer): void {
@@ -246,6 +268,7 @@ export class H1Front implements ResponseSink, FrontConnection {
     switch (this.#state) {
       case UPGRADED:
         this.#exchange?.endUpgraded();
+        if (this.#webSocket?.clientTold === true) this.#socket.end();
         break;
       case EXCHANGE:
       case DECIDE:
@@ -580,7 +603,8 @@ export class H1Front implements ResponseSink, FrontConnection {
   }
 
   onBody(chunk: Buffer, raw: boolean): void {
-    this.#out.body(chunk, raw);
+    const passed = this.#webSocket === undefined ? chunk : this.#webSocket.fromApp(chunk);
+    if (passed !== undefined) this.#out.body(passed, raw);
   }
 
   onComplete(trailers: readonly string[]): void {
@@ -604,11 +628,28 @@ export class H1Front implements ResponseSink, FrontConnection {
     this.#responseDone = true;
     this.#out.begin(interimHeadText(head, (this.#route as Route).rules), 'none', false);
     this.flush();
+    if (this.#upgrade() === 'websocket') this.#webSocket = this.#passage();
     const held = this.#held;
     this.#held = undefined;
     if (held !== undefined) this.#onData(held);
     if (this.#clientEnded) this.#exchange?.endUpgraded();
     else this.#resumeReading();
+  }
+
+  #passage(): WebSocketPassage {
+    return new WebSocketPassage({
+      toClient: (frame) => {
+        this.#out.body(frame, false);
+        this.flush();
+        // Its answer is waited for, whatever it was in the middle of.
+        this.#resumeReading();
+      },
+      toApp: (frame) => void this.#exchange?.writeBody(frame, false),
+      onDone: () => {
+        this.#exchange?.endUpgraded();
+        this.#socket.end();
+      },
+    });
   }
 
   onUpgradedEnd(): void {
@@ -631,7 +672,7 @@ export class H1Front implements ResponseSink, FrontConnection {
   onFailed(error: Error | undefined, untouched: boolean, stale: boolean, unsent: boolean): void {
     this.#exchange = undefined;
     if (this.#state === UPGRADED) {
-      if (error === undefined) this.#socket.end();
+      if (error === undefined || this.#webSocket?.clientTold === true) this.#socket.end();
       else this.destroy(error.message);
       return;
     }

@@ -21,6 +21,8 @@ import { keptTrailers, responsePairs } from './headers.ts';
 import { PlainRequestHead, nextRequestId } from './request-head.ts';
 import type { Route } from './route.ts';
 import { SlowReader } from './slow-reader.ts';
+import { GOING_AWAY, POLICY_VIOLATION, WebSocketPassage } from './ws-passage.ts';
+import { ACCESS_GONE, RESTARTING } from './ws-reasons.ts';
 
 const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
@@ -49,6 +51,9 @@ export class H2Request implements ResponseSink, FrontConnection {
   #written = 0;
   #webSocketKey: string | undefined;
   #upgraded = false;
+  #webSocket: WebSocketPassage | undefined;
+  /** An ended WebSocket's client may answer until then. */
+  #leaveBy = Number.POSITIVE_INFINITY;
   #bodyDone: boolean;
   readonly #hasBody: boolean;
   #bodyPiped = false;
@@ -97,6 +102,7 @@ export class H2Request implements ResponseSink, FrontConnection {
   }
 
   tick(now: number): void {
+    if (now >= this.#leaveBy) return this.destroy('timed out');
     if (this.#upgraded || now - this.#started >= WATCH_AFTER_MS) this.#lookAtAccess();
     if (!this.#bodyDone && !this.#upgraded) this.#lookAtBody(now);
     if (this.#stream.writableLength > 0) this.#lookAtReader(now);
@@ -154,10 +160,21 @@ export class H2Request implements ResponseSink, FrontConnection {
     exchange?.cancel('Access was taken away.');
     logLost(this.#engine.deps.log, this.#request as RequestHead, decision, this.#channel);
     if (!this.#headSent && decision.kind === 'respond') this.#respond(decision.response, 'local');
+    else if (this.#webSocket?.cut(POLICY_VIOLATION, ACCESS_GONE) === true) this.#boundLeaving();
     else this.destroy('access was taken away');
   }
 
   drain(): void {}
+
+  leave(): boolean {
+    if (this.#finished || this.#webSocket?.leave(GOING_AWAY, RESTARTING) !== true) return false;
+    this.#boundLeaving();
+    return true;
+  }
+
+  #boundLeaving(): void {
+    this.#leaveBy = this.#engine.now() + this.#engine.limits.webSocketCloseMs;
+  }
 
   destroy(_reason: string): void {
     if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_CANCEL);
@@ -324,7 +341,9 @@ export class H2Request implements ResponseSink, FrontConnection {
     stream.on('data', (chunk: Buffer) => {
       this.#bodyMoved = true;
       this.#remember(chunk);
-      if (this.#exchange?.writeBody(chunk, false) === false) stream.pause();
+      const passed = this.#webSocket === undefined ? chunk : this.#webSocket.fromClient(chunk);
+      if (passed === undefined) return;
+      if (this.#exchange?.writeBody(passed, false) === false) stream.pause();
     });
     stream.on('end', () => {
       if (stream.aborted) return;
@@ -379,6 +398,11 @@ export class H2Request implements ResponseSink, FrontConnection {
 
   onBody(chunk: Buffer): void {
     this.#sendPending(false);
+    const passed = this.#webSocket === undefined ? chunk : this.#webSocket.fromApp(chunk);
+    if (passed !== undefined) this.#write(passed);
+  }
+
+  #write(chunk: Buffer): void {
     if (this.#stream.destroyed || this.#stream.writableEnded) return;
     this.#written += chunk.length;
     this.#stream.write(chunk);
@@ -420,7 +444,22 @@ export class H2Request implements ResponseSink, FrontConnection {
     const headers = this.#headers(head);
     delete headers['sec-websocket-accept'];
     this.#send(200, headers, false);
+    if (key !== undefined) this.#webSocket = this.#passage();
     this.#pipeBody();
+  }
+
+  #passage(): WebSocketPassage {
+    return new WebSocketPassage({
+      toClient: (frame) => {
+        this.#write(frame);
+        this.#stream.resume();
+      },
+      toApp: (frame) => void this.#exchange?.writeBody(frame, false),
+      onDone: () => {
+        this.#exchange?.endUpgraded();
+        if (!this.#stream.destroyed) this.#stream.end();
+      },
+    });
   }
 
   onUpgradedEnd(): void {
@@ -445,7 +484,7 @@ export class H2Request implements ResponseSink, FrontConnection {
   onFailed(error: Error | undefined, untouched: boolean, stale: boolean, unsent: boolean): void {
     this.#exchange = undefined;
     this.#pending = undefined;
-    if (this.#upgraded && error === undefined) {
+    if (this.#upgraded && (error === undefined || this.#webSocket?.clientTold === true)) {
       this.#finished = true;
       this.#stream.end();
     } else if (this.#headSent) {

@@ -26,6 +26,8 @@ export interface HttpLimits {
   readonly halfCloseGraceMs: number;
   /** After our last byte: how long a client may go on sending before the socket is destroyed. */
   readonly lingerMs: number;
+  /** A client may take so long to answer our Close frame of a WebSocket; it takes a round trip. */
+  readonly webSocketCloseMs: number;
   /** Bytes of later requests (or of a body whose upstream is not there yet) kept for one connection. */
   readonly heldBytes: number;
   /** Waiting for an agent's link. */
@@ -54,6 +56,7 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = Object.freeze({
   readerIdleMs: 10 * 60_000,
   halfCloseGraceMs: 2_000,
   lingerMs: 2_000,
+  webSocketCloseMs: 1_000,
   heldBytes: 64 * 1024,
   waitForAgentMs: 5_000,
   upstreamHandshakeMs: 10_000,
