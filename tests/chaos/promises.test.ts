@@ -13,6 +13,8 @@ const GRACE_MS = 2_000;
 /** A stream takes about so long, and the relay ends in the middle of it. */
 const STREAM_MS = 6_000;
 const COUNT = STREAM_MS / PACE_MS;
+/** Longer than what broke may look for another way. */
+const ENDED_WITHIN_MS = 90_000;
 
 interface Place {
   readonly cluster: Cluster;
@@ -46,7 +48,12 @@ async function through(
   await sleep(500);
   await happen();
   const outcomes = new Map<string, Outcome>();
-  for (const { kind, outcome } of streams) outcomes.set(kind, await outcome);
+  const all = Promise.all(
+    streams.map(async ({ kind, outcome }) => outcomes.set(kind, await outcome)),
+  );
+  await Promise.race([all, sleep(ENDED_WITHIN_MS, undefined, { ref: false })]);
+  const left = streams.map(({ kind }) => kind).filter((kind) => !outcomes.has(kind));
+  assert.deepEqual(left, [], 'these neither went on nor ended');
   for (const [kind, { whole, stallMs, units, said }] of outcomes) {
     const how = whole ? 'whole' : `ended after ${units}: ${said}`;
     t.diagnostic(`${cell}: ${kind}: ${how}, stalled ${stallMs} ms`);
@@ -113,6 +120,10 @@ test(
     for (const [kind, { whole, said }] of outcomes) {
       if (!CLI.includes(kind)) assert.ok(!whole && said !== '', `${kind}: ${said}`);
     }
+    assert.match(
+      outcomes.get('WebSocket')?.said ?? '',
+      /^closed with 1001 The relay is being rest/,
+    );
     await eventually('the drained relay is gone', async () => {
       return here.cluster.log('edge').includes('relay stopped');
     });
