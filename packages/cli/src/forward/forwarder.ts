@@ -45,10 +45,6 @@ export class Forwarder {
     this.#patienceMs = options.patienceMs ?? PATIENCE_MS;
   }
 
-  get open(): number {
-    return this.#sockets.size;
-  }
-
   /** `socket`: paused, half-open allowed. Never throws. */
   take(socket: Socket, mapping: Mapping): void {
     if (this.#over.signal.aborted) return void socket.resetAndDestroy();
