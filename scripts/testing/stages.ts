@@ -41,9 +41,10 @@ const python = (what: string, debian: string, module: string): Need => ({
   debian,
   present: () => hasPythonModule(module),
 });
-const PYTHON_GRPC = [
+const PYTHON_MODULES = [
   python('gRPC for Python 3', 'python3-grpcio', 'grpc'),
   python('the gRPC tools for Python 3', 'python3-grpc-tools', 'grpc_tools'),
+  python('websockets for Python 3', 'python3-websockets', 'websockets'),
 ];
 
 const SSH_TOOLS = [
@@ -95,7 +96,7 @@ export const STAGES: readonly Stage[] = [
     concurrency: 1,
     needs: [
       OPENSSL,
-      ...PYTHON_GRPC,
+      ...PYTHON_MODULES,
       POSTGRES,
       command('nginx', 'nginx', 'nginx'),
       {
