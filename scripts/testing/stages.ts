@@ -47,7 +47,8 @@ const PYTHON_MODULES = [
   python('websockets for Python 3', 'python3-websockets', 'websockets'),
 ];
 
-const SSH_TOOLS = [
+const CURL = command('curl', 'curl', 'curl');
+const OPENSSH = [
   command('OpenSSH’s client', 'openssh-client', 'ssh'),
   {
     what: 'OpenSSH’s server',
@@ -55,6 +56,10 @@ const SSH_TOOLS = [
     // Not in the PATH of everybody.
     present: () => existsSync('/usr/sbin/sshd'),
   },
+];
+
+const SSH_TOOLS = [
+  ...OPENSSH,
   command('git', 'git', 'git'),
   command('rsync', 'rsync', 'rsync'),
   command('tmux', 'tmux', 'tmux'),
@@ -72,7 +77,7 @@ export const STAGES: readonly Stage[] = [
     name: 'unit',
     patterns: ['packages/*/src/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'],
     concurrency: 2,
-    needs: [OPENSSL],
+    needs: [OPENSSL, CURL, ...OPENSSH, command('sshfs', 'sshfs', 'sshfs')],
     needsEditor: false,
   },
   {
@@ -84,7 +89,7 @@ export const STAGES: readonly Stage[] = [
       'packages/relay/src/{auth,audit,changes,control,keys}/**/*.test.ts',
     ],
     concurrency: 2,
-    needs: [OPENSSL, POSTGRES],
+    needs: [OPENSSL, ...OPENSSH, POSTGRES],
     needsEditor: false,
     onPostgres: true,
   },
@@ -110,7 +115,12 @@ export const STAGES: readonly Stage[] = [
         // Not in the PATH of everybody.
         present: () => existsSync('/usr/sbin/haproxy'),
       },
-      command('curl', 'curl', 'curl'),
+      CURL,
+      {
+        what: 'a BusyBox that needs no libraries',
+        debian: 'busybox-static',
+        present: () => existsSync('/bin/busybox'),
+      },
       command('systemd-analyze', 'systemd', 'systemd-analyze'),
       command('Redis', 'redis-server', 'redis-server'),
       ...SSH_TOOLS,
