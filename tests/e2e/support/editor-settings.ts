@@ -12,6 +12,8 @@ export async function makeReadable(dataDir: string, workspace: string): Promise<
     'terminal.integrated.gpuAcceleration': 'off',
     'terminal.integrated.suggest.enabled': false,
     'terminal.integrated.enablePersistentSessions': true,
+    // An extension that starts late would have a terminal begun again, and what runs in it ended.
+    'terminal.integrated.environmentChangesRelaunch': false,
     'editor.autoClosingBrackets': 'never',
     'files.autoSave': 'off',
   };

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { TunnelError } from '@burrow/tunnel';
 import { PortRanges } from '../config/port-ranges.ts';
@@ -158,6 +161,55 @@ test('a channel that is reset shows the app an abrupt end', async (t) => {
   const failed = new Promise((resolve) => socket.once('close', resolve));
   channel.close(new TunnelError('cancelled', 'gone', { remote: true }));
   assert.equal(await failed, true, 'closed with an error');
+  await targets.idle(bound());
+});
+
+test('a channel that is reset before its target is connected shows the app no orderly end either', async (t) => {
+  const seen: string[][] = [];
+  const port = await app(t, (socket) => {
+    const events: string[] = [];
+    seen.push(events);
+    socket.on('data', (data) => events.push(data.toString()));
+    socket.on('end', () => {
+      events.push('end');
+      socket.end();
+    });
+  });
+  const { channel, targets } = open(port);
+  // By now the kernel has made the connection, and nobody has been told.
+  await new Promise(process.nextTick);
+  assert.equal(channel.opened, false);
+  channel.handler.onClose(new TunnelError('cancelled', 'gone'));
+  await targets.idle(bound());
+  // Accepted after the first, if that was accepted at all.
+  const last = connect(port, '127.0.0.1').resume().end('last');
+  await once(last, 'close');
+  assert.deepEqual(seen.at(-1), ['last', 'end']);
+  for (const events of seen.slice(0, -1)) assert.deepEqual(events, []);
+});
+
+test('a channel to a unix socket that is reset ends the connection', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'burrow-unix-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, 'app.sock');
+  const accepted = Promise.withResolvers<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => accepted.resolve(socket));
+  server.listen(path);
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const targets = new Targets(
+    { allow: PortRanges.parse('1024-65535'), allowUnix: [path] },
+    memoryLog(),
+    NO_SSH,
+  );
+  const channel = new FakeChannel({ kind: 'unix', path });
+  targets.connect(channel);
+  await channel.until((c) => c.opened);
+  const socket = await accepted.promise;
+  socket.on('error', () => {}).resume();
+  channel.handler.onClose(new TunnelError('cancelled', 'gone'));
+  await once(socket, 'end');
+  socket.destroy();
   await targets.idle(bound());
 });
 

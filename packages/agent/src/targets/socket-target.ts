@@ -98,15 +98,22 @@ export class SocketTarget implements ChannelHandler {
     } else if (!error) {
       // Both directions ended; what the socket still holds gets a last chance.
       socket.setTimeout(LINGER_MS, () => socket.destroy());
-    } else if (this.#connected) {
-      // The app must see that this is no orderly end: RST, not FIN.
-      socket.resetAndDestroy();
     } else {
-      socket.destroy();
+      this.#breakOff(socket);
     }
   }
 
   // ---- to and from the socket ----
+
+  /**
+   * The app must see that this is no orderly end: RST, not FIN. A connection under way may have been made
+   * by the kernel already: Node resets it once it knows. A unix socket has no reset.
+   */
+  #breakOff(socket: Socket): void {
+    const { path } = this.#options.candidates[this.#candidate] as { readonly path?: string };
+    if (path === undefined) socket.resetAndDestroy();
+    else socket.destroy();
+  }
 
   #give(chunk: Buffer): void {
     const length = chunk.length;
@@ -184,6 +191,7 @@ export class SocketTarget implements ChannelHandler {
   }
 
   #onConnect(): void {
+    if (this.#channelClosed) return;
     const socket = this.#socket as Socket;
     socket.setTimeout(0);
     socket.removeAllListeners('timeout');
