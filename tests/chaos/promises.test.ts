@@ -13,6 +13,8 @@ const GRACE_MS = 2_000;
 /** A stream takes about so long, and the relay ends in the middle of it. */
 const STREAM_MS = 6_000;
 const COUNT = STREAM_MS / PACE_MS;
+/** What must not be over before the edge relay is, however long the rest takes to begin. */
+const LONG_COUNT = 10 * COUNT;
 /** Longer than what broke may look for another way. */
 const ENDED_WITHIN_MS = 90_000;
 
@@ -42,8 +44,9 @@ async function through(
   t: TestContext,
   cell: string,
   happen: () => void | Promise<void>,
+  edgeCount = COUNT,
 ): Promise<Map<string, Outcome>> {
-  const streams = traffic.start('edge', cliLine.port, COUNT);
+  const streams = traffic.start('edge', cliLine.port, COUNT, { edgeCount });
   await Promise.all(streams.map(({ begun }) => begun));
   await sleep(500);
   await happen();
@@ -96,10 +99,11 @@ test(
   { timeout: 180_000 },
   async (t) => {
     const here = await place(t);
-    const outcomes = await through(here, t, 'edge killed', () => {
+    const happen = (): void => {
       here.cliLine.to = here.cluster.relay('other');
       here.cluster.kill('edge');
-    });
+    };
+    const outcomes = await through(here, t, 'edge killed', happen, LONG_COUNT);
     assertWhole(outcomes, CLI);
     for (const [kind, { whole, said }] of outcomes) {
       if (!CLI.includes(kind)) assert.ok(!whole && said !== '', `${kind}: ${said}`);
@@ -112,10 +116,11 @@ test(
   { timeout: 180_000 },
   async (t) => {
     const here = await place(t);
-    const outcomes = await through(here, t, 'edge drained', () => {
+    const happen = (): void => {
       here.cliLine.to = here.cluster.relay('other');
       here.cluster.kill('edge', 'SIGTERM');
-    });
+    };
+    const outcomes = await through(here, t, 'edge drained', happen, LONG_COUNT);
     assertWhole(outcomes, CLI);
     for (const [kind, { whole, said }] of outcomes) {
       if (!CLI.includes(kind)) assert.ok(!whole && said !== '', `${kind}: ${said}`);

@@ -18,6 +18,8 @@ export interface Traffic {
 export interface TrafficOptions {
   /** Of each piece of the download and the upload. */
   readonly bytes?: number;
+  /** Of what ends with the edge relay's process; default: as many as of the rest. */
+  readonly edgeCount?: number;
 }
 
 const SCP_MS = 600_000;
@@ -71,14 +73,14 @@ export async function prepareTraffic(
       });
       if (code !== 0) throw new Error(`scp ended with ${code}: ${stderr}`);
     },
-    start(edge, cliPort, count, { bytes } = {}) {
+    start(edge, cliPort, count, { bytes, edgeCount = count } = {}) {
       const { port, ssh: gateway } = cluster.relay(edge);
       const entrance = { port, host: `${app.port}-${workspace}.localhost`, token };
       return [
-        download(entrance, count, bytes),
-        upload(entrance, count, bytes),
-        events(entrance, count),
-        websocket(entrance, count),
+        download(entrance, edgeCount, bytes),
+        upload(entrance, edgeCount, bytes),
+        events(entrance, edgeCount),
+        websocket(entrance, edgeCount),
         sshEcho(
           'ssh to the gateway',
           [
@@ -90,7 +92,7 @@ export async function prepareTraffic(
             `${workspace}@127.0.0.1`,
           ],
           { HOME: folder },
-          count,
+          edgeCount,
         ),
         sshEcho(
           'burrow ssh-proxy',

@@ -13,6 +13,7 @@ import {
 import { connect, createServer, type AddressInfo, type Server as TcpServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { endSsh } from '../../harness/end-ssh.ts';
 import { eventually } from '../../harness/eventually.ts';
 import type { Ran } from '../../harness/run.ts';
 import { hostOf, SERVERS, startStand, WAYS, type Stand } from './support/stand.ts';
@@ -212,8 +213,7 @@ describe('every tool', { concurrency: 3, timeout: 300_000 }, () => {
             assert.equal(answer.toString(), 'by SOCKS');
             socket.destroy();
           } finally {
-            child.kill('SIGTERM');
-            await exited;
+            await endSsh(child, exited);
           }
           await eventually('nothing listens in the workload any more', async () => {
             return (await ask(remote)) === '';

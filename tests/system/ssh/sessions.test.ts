@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { eventually } from '../../harness/eventually.ts';
 import { processesIn } from '../../harness/processes.ts';
 import { run } from '../../harness/run.ts';
+import { within } from '../../harness/within.ts';
 import {
   addKey,
   hostOf,
@@ -52,8 +53,11 @@ async function together(count: number, open: (index: number) => Started): Promis
   }
   for (const [i, { child, exited, said }] of all.entries()) {
     child.stdin?.end();
-    await eventually(`number ${i} ends: ${JSON.stringify(said)}`, () => child.exitCode !== null);
-    assert.deepEqual([await exited, said.out], [i % 7, `${i}\n`], said.error);
+    const code = await within(
+      exited,
+      () => `number ${i} ends: ${child.exitCode}, ${JSON.stringify(said)}`,
+    );
+    assert.deepEqual([code, said.out], [i % 7, `${i}\n`], said.error);
   }
 }
 

@@ -8,6 +8,7 @@ import type { AuditEventList } from '@burrow/api';
 import { ROOT } from '../../../../scripts/lib/project-node.mjs';
 import type { AgentProcess } from '../../../harness/agent-process.ts';
 import { startBurrow, type Burrow, type BurrowOptions } from '../../../harness/burrow.ts';
+import { endSsh } from '../../../harness/end-ssh.ts';
 import { eventually } from '../../../harness/eventually.ts';
 import { run, type Ran, type RunOptions } from '../../../harness/run.ts';
 import { startSshd, type Sshd } from '../../../harness/sshd.ts';
@@ -181,8 +182,7 @@ export async function startStand(options: StandOptions = {}): Promise<Stand> {
       return {
         options: shared,
         async [Symbol.asyncDispose]() {
-          child.kill('SIGTERM');
-          await exited;
+          await endSsh(child, exited);
         },
       };
     },
