@@ -177,7 +177,7 @@ test('a channel that is reset before its target is connected shows the app no or
   });
   const { channel, targets } = open(port);
   // By now the kernel has made the connection, and nobody has been told.
-  await new Promise(process.nextTick);
+  await new Promise<void>((resolve) => process.nextTick(resolve));
   assert.equal(channel.opened, false);
   channel.handler.onClose(new TunnelError('cancelled', 'gone'));
   await targets.idle(bound());
