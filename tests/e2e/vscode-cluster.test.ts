@@ -24,6 +24,8 @@ const RECONNECT_MS = 20_000;
 
 const stack = new AsyncDisposableStack();
 const sockets = { opened: 0, closed: 0 };
+/** Pages that the browser loaded. */
+const navigations: string[] = [];
 let cluster: Cluster;
 let agentLine: SteeredLine;
 /** What the browser reaches relays by. */
@@ -56,6 +58,9 @@ before(async () => {
     sockets.opened += 1;
     socket.on('close', () => (sockets.closed += 1));
   });
+  page.on('framenavigated', (frame) => {
+    if (frame === page.mainFrame()) navigations.push(new URL(frame.url()).pathname);
+  });
   const { url } = await cluster.relay('edge').ask({ kind: 'sign-in-url', workspace: 'demo' });
   await withScreenshot(page, 'cluster-start', async () => {
     const workbench = new Workbench(page);
@@ -73,6 +78,12 @@ after(() => stack.disposeAsync());
 const editorLog = (): Promise<string> =>
   readFile(join(cluster.folder, 'workspaces/demo/logs/editor.log'), 'utf8');
 
+/** For whoever has to find out why nothing goes on. */
+async function account(seen: Seen): Promise<string> {
+  const log = (await editorLog()).slice(-3_000);
+  return `${JSON.stringify({ seen, sockets, navigations })}\n${log}`;
+}
+
 /** A cell: what the page saw from a little before until the counter has gone on for a while after it. */
 async function cell(
   t: TestContext,
@@ -89,7 +100,8 @@ async function cell(
     await sleep(LOOK_MS);
     const seen = [await look()];
     while (seen.at(-1)!.last < last + LOOK_MS / 100) {
-      assert.ok(performance.now() - began < RECONNECT_MS, 'the counter does not go on');
+      const late = performance.now() - began >= RECONNECT_MS;
+      assert.ok(!late, `the counter does not go on from ${last}: ${await account(seen.at(-1)!)}`);
       await sleep(200);
       seen.push(await look());
     }

@@ -11,6 +11,7 @@ import { DEFAULT_HTTP_LIMITS } from '../../packages/relay/src/http/limits.ts';
 import { PEER_LIMITS } from '../../packages/relay/src/peers/limits.ts';
 import { REGISTRY_LIMITS } from '../../packages/relay/src/routing/limits.ts';
 import { SSH_LIMITS } from '../../packages/relay/src/ssh/limits.ts';
+import { TRACE_LIMITS } from '../../packages/relay/src/trace/limits.ts';
 
 const text = readFileSync(join(import.meta.dirname, '../../docs/limits.md'), 'utf8');
 
@@ -39,6 +40,7 @@ test('every cap is listed with its value', () => {
     ...Object.entries(PEER_LIMITS),
     ...Object.entries(REGISTRY_LIMITS),
     ...Object.entries(SSH_LIMITS),
+    ...Object.entries(TRACE_LIMITS),
   ];
   const missing = all
     .map(([name, value]) => `| \`${name}\` | ${written(name, value)} |`)

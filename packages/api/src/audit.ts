@@ -25,6 +25,8 @@ export const AUDIT_ACTIONS = [
   'workspace.created',
   'workspace.terminated',
   'workspace.agent-token-replaced',
+  /** An administrator began to watch a channel's frames. */
+  'channel.traced',
 ] as const;
 
 export const auditActionSchema = z.enum(AUDIT_ACTIONS);

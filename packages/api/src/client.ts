@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { ApiError, parseJson } from './api-error.ts';
 import { auditEventListSchema, type AuditEventList, type AuditQueryInput } from './audit.ts';
+import { channelListSchema, type ChannelList, type ChannelQueryInput } from './channel.ts';
 import { clusterSchema, type Cluster } from './cluster.ts';
 import { portSchema, type Port, type PortSettingsInput } from './port.ts';
 import {
@@ -80,6 +81,8 @@ export interface Client {
   auditEvents(query?: AuditQueryInput, options?: CallOptions): Promise<AuditEventList>;
   /** For administrators. The relays and what each says of itself. */
   cluster(options?: CallOptions): Promise<Cluster>;
+  /** For administrators. Channels that are open now, over all relays; youngest first. */
+  channels(query?: ChannelQueryInput, options?: CallOptions): Promise<ChannelList>;
 }
 
 export function createClient(options: ClientOptions): Client {
@@ -118,12 +121,16 @@ export function createClient(options: ClientOptions): Client {
     },
     sshUserCa: (o) => call('GET', '/ssh/user-ca', userCaSchema, undefined, o),
     cluster: (o) => call('GET', '/cluster', clusterSchema, undefined, o),
-    auditEvents: (query = {}, o) => {
-      const wanted = Object.entries(query).filter(([, value]) => value !== undefined);
-      const search = new URLSearchParams(wanted.map(([name, value]) => [name, String(value)]));
-      return call('GET', `/audit-events?${search.toString()}`, auditEventListSchema, undefined, o);
-    },
+    channels: (query = {}, o) =>
+      call('GET', `/cluster/channels?${searchOf(query)}`, channelListSchema, undefined, o),
+    auditEvents: (query = {}, o) =>
+      call('GET', `/audit-events?${searchOf(query)}`, auditEventListSchema, undefined, o),
   };
+}
+
+function searchOf(query: object): string {
+  const wanted = Object.entries(query).filter(([, value]) => value !== undefined);
+  return new URLSearchParams(wanted.map(([name, value]) => [name, String(value)])).toString();
 }
 
 interface Call {

@@ -20,6 +20,7 @@ export const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   'port-forward': () => import('./commands/port-forward.ts'),
   keys: () => import('./commands/keys.ts'),
   cluster: () => import('./commands/cluster.ts'),
+  trace: () => import('./commands/trace.ts'),
 };
 
 const ALIASES: Readonly<Record<string, string>> = { whoami: 'status' };

@@ -28,6 +28,8 @@ export interface RelayClusterDeps {
   readonly local: MemoryRouting;
   /** What this relay tells the others of itself, beside its peer links. */
   readonly stats: () => Omit<RelayStats, 'peerLinks'>;
+  /** And of its channels. */
+  readonly channels: NonNullable<PeersOptions['channels']>;
   readonly metrics: PromRegistry;
   readonly logger: RelayLogger['logger'];
 }
@@ -73,6 +75,7 @@ export async function composeCluster(deps: RelayClusterDeps): Promise<RelayClust
       listen: { ...config.cluster.peer, tls: tlsFiles(config) },
       choose: (agentId, traffic) => local.choose(agentId, traffic),
       stats: own,
+      channels: deps.channels,
       clusterSize: () => registry.size,
       log: logger,
       observer,

@@ -18,6 +18,7 @@ import { addressSet } from './config/address-range.ts';
 import type { Config } from './config/schema.ts';
 import { createControl, type Control } from './control/control.ts';
 import { inProcessServer } from './control/in-process.ts';
+import { workspaceNames } from './control/cluster/workspace-names.ts';
 import { createUserCa } from './control/ssh/user-ca.ts';
 import { SYSTEM_CLOCK } from './control/clock.ts';
 import { openDatabase } from './db/database.ts';
@@ -47,6 +48,7 @@ import type { LinkChooser, LinkRegistry, Router } from './routing/router.ts';
 import { Teardown } from './teardown.ts';
 import { publicUrlOf } from './public-url.ts';
 import { composeSsh } from './relay-ssh.ts';
+import { composeTracing } from './relay-tracing.ts';
 import { VERSION } from './version.ts';
 
 export interface RelayOverrides {
@@ -183,6 +185,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
           self: { id: self.relayId, incarnation, version: VERSION },
           local,
           stats: () => aboutSelf(),
+          channels: () => tracing.answers,
           metrics: metrics.registry,
           logger,
         }),
@@ -190,6 +193,12 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     const routing: Router & LinkChooser & LinkRegistry & { readonly waiting: number } =
       cluster?.routing ?? local;
     teardown.add('registry', () => cluster?.registry.stop());
+    const tracing = composeTracing({
+      ...{ self, local, cluster, clients: () => clients, resuming: () => resuming },
+      agentOf: async (name) => (await control.workspaces.find(name))?.agentId,
+      workspacesOf: (agentIds) => workspaceNames(database.kysely, agentIds),
+    });
+    teardown.add('tracing', () => tracing.stop());
     const readiness = (): Readiness => {
       const healthy = database.healthy();
       return {
@@ -267,6 +276,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
           relays: [aloneOf({ ...aboutSelf(), peerLinks: { in: 0, out: 0 } })],
           problem: null,
         },
+      tracing,
       logger,
     });
     teardown.add('control plane', () => control.stop());
@@ -425,6 +435,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
         logger.info({ graceMs, busy: gateway.connections }, 'relay drains');
         drainsUntil = performance.now() + graceMs;
         listener.drain();
+        tracing.drain();
         const elsewhere = cluster !== undefined && cluster.registry.size > 1;
         if (elsewhere) {
           cluster.rebalance.stop();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { rowOf } from './cluster.ts';
+import { channelRowOf, rowOf } from './cluster.ts';
 
 const RELAY = {
   id: 'relay-1',
@@ -42,4 +42,19 @@ test('a relay that does not answer has no numbers', () => {
   const row = rowOf({ ...RELAY, self: false, stats: null, problem: 'gone' });
   assert.equal(row[3], 'no answer');
   assert.equal(row.length, rowOf(RELAY).length);
+});
+
+test('a channel is one row; what is not known is a dash', () => {
+  const channel = {
+    ...{ id: 'ee941bdc27951033e0eab9478321c666', workspace: 'demo', user: 'ann' },
+    ...{ kind: 'http' as const, target: 'tcp 3000', edge: 'relay-2', home: 'relay-1' },
+    ...{ ageSeconds: 61, bytesToWorkload: 268, bytesToUser: 909, state: 'open' as const },
+    attachments: 2,
+  };
+  assert.deepEqual(channelRowOf(channel), [
+    ...['ee941bdc', 'demo', 'ann', 'http', 'tcp 3000', 'relay-2', 'relay-1', '1m 1s'],
+    ...['268', '909', '2', 'open'],
+  ]);
+  const lost = { ...channel, workspace: null, kind: null, target: null, edge: null, home: null };
+  assert.deepEqual(channelRowOf(lost).slice(1, 7), ['-', 'ann', '-', '-', '-', '-']);
 });

@@ -1,4 +1,4 @@
-import type { ClusterRelay } from '@burrow/api';
+import type { Channel, ClusterRelay } from '@burrow/api';
 import type { Command } from 'commander';
 import { printJson, table, tell } from '../output.ts';
 import { readSettings } from '../settings/settings.ts';
@@ -16,6 +16,21 @@ const COLUMNS = [
   'URL',
 ];
 
+/** Of a channel's id: enough that they hardly ever mean another. */
+const SHOWN_DIGITS = 8;
+
+const CHANNEL_COLUMNS = [
+  ...['CHANNEL', 'WORKSPACE', 'USER', 'KIND', 'TARGET', 'EDGE', 'HOME', 'AGE'],
+  ...['TO WORKLOAD', 'TO USER', 'EPOCH', 'STATE'],
+];
+
+interface ChannelsOptions {
+  readonly workspace?: string;
+  readonly relay?: string;
+  readonly limit?: number;
+  readonly json?: boolean;
+}
+
 export function register(program: Command): void {
   const cluster = program.command('cluster').summary('the relays (for administrators)');
   cluster
@@ -30,6 +45,33 @@ export function register(program: Command): void {
       for (const { id, problem: why } of relays) if (why !== null) tell(`${id}: ${why}`);
       if (problem !== null) tell(`Some relays may be missing: ${problem}`);
     });
+  cluster
+    .command('channels')
+    .summary('open channels, over all relays; burrow trace shows what happens to one')
+    .option('--workspace <name>', 'only those to this workspace')
+    .option('--relay <id>', 'only those that enter or leave the cluster at this relay')
+    .option('--limit <count>', 'so many at most; default 200', Number)
+    .option('--json', 'for scripts: as the API gives them')
+    .action(async ({ json, ...query }: ChannelsOptions) => {
+      const { apiOf, explained } = await import('../relay/api.ts');
+      const { channels, more, problems } = await explained(apiOf(readSettings()).channels(query));
+      if (json === true) return printJson({ channels, more, problems });
+      if (channels.length === 0) tell('No channel is open.');
+      else process.stdout.write(table([CHANNEL_COLUMNS, ...channels.map(channelRowOf)]));
+      if (more) tell('There are more: name a workspace or a relay, or raise the limit.');
+      for (const each of problems) tell(`${each.relay}: ${each.problem}`);
+    });
+}
+
+/** One channel; what is not known is a dash. */
+export function channelRowOf(channel: Channel): string[] {
+  const { id, workspace, user, kind, target, edge, home } = channel;
+  return [
+    ...[id.slice(0, SHOWN_DIGITS), workspace ?? '-', user, kind ?? '-', target ?? '-'],
+    ...[edge ?? '-', home ?? '-', duration(channel.ageSeconds)],
+    ...[channel.bytesToWorkload, channel.bytesToUser, channel.attachments].map(String),
+    channel.state,
+  ];
 }
 
 /** One relay; the one that answered is marked. */

@@ -23,11 +23,21 @@ export interface Ask {
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 /** One request over a connection of its own, through the environment's proxy, with the relay's authorities. Rejects with CliError. */
-export async function ask(
+export function ask(
+  settings: Pick<Settings, 'url' | 'caFile'>,
+  path: string,
+  what: Ask,
+): Promise<Answer> {
+  return askFor(settings, path, what, (request) => exchange(request, what.body));
+}
+
+/** The same, with the answer read by `read`, which ends the request (`request.end(body)`) itself. */
+export async function askFor<T>(
   settings: Pick<Settings, 'url' | 'caFile'>,
   path: string,
   { method = 'GET', headers = {}, body, signal }: Ask,
-): Promise<Answer> {
+  read: (request: ClientRequest) => Promise<T>,
+): Promise<T> {
   const { url } = settings;
   const ca = readCa(settings.caFile);
   const roots = ca === undefined ? undefined : await withSystemRoots(ca);
@@ -37,7 +47,7 @@ export async function ask(
       url.protocol === 'https:'
         ? await secured(raw as Socket, url, roots, signal)
         : (raw as Socket);
-    return await exchange(
+    return await read(
       httpRequest({
         createConnection: () => socket,
         method,
@@ -50,7 +60,6 @@ export async function ask(
         },
         signal,
       }),
-      body,
     );
   } catch (error) {
     throw explain(error, url, signal);

@@ -25,6 +25,7 @@ const DRAIN_LOOK_MS = 50;
 interface OpenLink extends Held {
   readonly link: Link;
   readonly channels: ClientChannels;
+  readonly of: 'client' | 'ssh-gateway';
 }
 
 /** The room of people's programs: who they are, what they may open, and until when. */
@@ -141,6 +142,7 @@ export function createClients(options: ClientsOptions): Clients {
     if (accepted === undefined || known.closed === true) return leave();
     const { link, hello } = accepted;
     const entry: OpenLink = {
+      of: 'client',
       link,
       channels,
       async look() {
@@ -203,7 +205,7 @@ export function createClients(options: ClientsOptions): Clients {
     });
     if (accepted === undefined || known.closed === true) return;
     // What its people may do is watched where they were authorized.
-    known.entry = { link: accepted.link, channels, look() {} };
+    known.entry = { of: 'ssh-gateway', link: accepted.link, channels, look() {} };
     open.add(known.entry);
     if (draining) accepted.link.close(relayStops());
   }
@@ -237,6 +239,9 @@ export function createClients(options: ClientsOptions): Clients {
     },
     get channels() {
       return channelCount();
+    },
+    *ends() {
+      for (const each of open) yield [each.link, each.of];
     },
   };
 }

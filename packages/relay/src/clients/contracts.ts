@@ -5,7 +5,7 @@ import type { WorkspaceDirectory } from '../control/directory.ts';
 import type { Admission, Transport } from '../links/admission.ts';
 import type { UpgradeHandler } from '../links/websocket-endpoint.ts';
 import type { LinkChooser } from '../routing/router.ts';
-import type { TunnelErrorCode, WelcomeInfo } from '@burrow/tunnel';
+import type { Link, TunnelErrorCode, WelcomeInfo } from '@burrow/tunnel';
 import type { ClientLimits } from './limits.ts';
 
 /** pino fits. */
@@ -99,4 +99,6 @@ export interface Clients extends Admission {
   stop(): void;
   readonly links: number;
   readonly channels: number;
+  /** All links, each with whose it is. */
+  ends(): Iterable<readonly [Link, 'client' | 'ssh-gateway']>;
 }

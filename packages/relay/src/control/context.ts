@@ -5,6 +5,7 @@ import type { ChangeFeed } from '../changes/feed.ts';
 import type { Tables } from '../db/tables.ts';
 import type { Driver } from '../drivers/driver.ts';
 import type { Presence } from '../routing/router.ts';
+import type { Tracing } from '../trace/contracts.ts';
 import type { AgentActivity } from './agent-activity.ts';
 import type { Clock } from './clock.ts';
 import type { LocalWorkloads } from './local-workloads.ts';
@@ -55,6 +56,8 @@ export interface ControlContext {
   readonly audit: Pick<Audit, 'record'>;
   /** The relays as they are now. Bounded; never rejects for a relay that does not answer. */
   readonly cluster: () => Promise<Cluster>;
+  /** Channels, over all relays. */
+  readonly tracing: Pick<Tracing, 'list' | 'trace'>;
   readonly userCa: UserCa;
   readonly logger: ControlLogger;
 }

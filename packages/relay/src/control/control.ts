@@ -6,6 +6,7 @@ import { ChangeFeed, POLL_EVERY_MS } from '../changes/feed.ts';
 import type { Database } from '../db/database.ts';
 import type { Driver } from '../drivers/driver.ts';
 import type { Presence } from '../routing/router.ts';
+import { NO_CHANNELS } from '../trace/no-channels.ts';
 import { AgentActivity, FLUSH_EVERY_MS } from './agent-activity.ts';
 import { agentDirectory } from './agents.ts';
 import { buildApp } from './app.ts';
@@ -48,6 +49,8 @@ export interface ControlOptions {
   readonly presence: (agentId: string) => Presence | undefined;
   /** The relays as they are now; default: none are known. */
   readonly cluster?: () => Promise<Cluster>;
+  /** Who looks at channels; default: there are none. */
+  readonly tracing?: ControlContext['tracing'];
   readonly logger: ControlLogger;
 }
 
@@ -109,6 +112,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     presence,
     audit: options.audit,
     cluster: options.cluster ?? (async () => ({ relays: [], problem: null })),
+    tracing: options.tracing ?? NO_CHANNELS,
     userCa: options.userCa,
     logger,
   };

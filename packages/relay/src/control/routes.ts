@@ -16,6 +16,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { Auth } from '../auth/auth.ts';
 import { addAuditRoutes } from './audit/routes.ts';
+import { addChannelRoutes } from './cluster/channels.ts';
 import { addClusterRoutes } from './cluster/routes.ts';
 import type { ControlContext } from './context.ts';
 import { principalOf, requirePrincipal, type Authenticate } from './require-principal.ts';
@@ -61,6 +62,7 @@ export function apiRoutes(
     addKeyRoutes(app, context, keys);
     addAuditRoutes(app, context);
     addClusterRoutes(app, context);
+    addChannelRoutes(app, context, authenticate);
     addSshRoutes(app, context);
 
     app.post(

@@ -22,6 +22,7 @@ export class Acceptor {
   readonly #deps: AcceptorDeps;
   /** By the incarnation of the relay at the other end. */
   readonly #links = new Map<string, Set<Link>>();
+  readonly #names = new WeakMap<Link, string>();
   readonly #sessions = new Set<Http2Session>();
   #count = 0;
   #pending = 0;
@@ -33,6 +34,11 @@ export class Acceptor {
 
   *links(): IterableIterator<Link> {
     for (const links of this.#links.values()) yield* links;
+  }
+
+  /** The relay at the other end. */
+  peerOf(link: Link): string {
+    return this.#names.get(link) ?? '';
   }
 
   /** Never rejects. */
@@ -160,6 +166,7 @@ export class Acceptor {
     let links = this.#links.get(peer.incarnation);
     if (links === undefined) this.#links.set(peer.incarnation, (links = new Set()));
     links.add(link);
+    this.#names.set(link, peer.id);
     this.#count += 1;
   }
 

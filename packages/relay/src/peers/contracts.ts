@@ -1,5 +1,6 @@
 import type { Link, Traffic, TunnelError } from '@burrow/tunnel';
 import type { RelayInfo } from '../routing/registry.ts';
+import type { OtherRelays, PeerAnswers } from '../trace/contracts.ts';
 import type { PeerLimits } from './limits.ts';
 import type { RelayStats } from './stats.ts';
 
@@ -36,6 +37,8 @@ export interface PeersOptions {
   readonly choose: (agentId: string, traffic: Traffic) => Link | undefined;
   /** What this relay tells the others about itself. */
   readonly stats: () => RelayStats;
+  /** What it tells them of its channels; default: nothing. */
+  readonly channels?: () => PeerAnswers;
   /** Live relays, for `Welcome.cluster_size`. */
   readonly clusterSize?: () => number;
   readonly limits?: Partial<PeerLimits>;
@@ -85,7 +88,12 @@ export interface Peers {
   onLost(listener: (relay: RelayInfo, reason: TunnelError) => void): () => void;
   /** What another relay says of itself now. Rejects with TunnelError. */
   stats(relay: RelayInfo, signal: AbortSignal): Promise<RelayStats>;
+  /** As in `OtherRelays`. */
+  readonly channels: OtherRelays['channels'];
+  readonly trace: OtherRelays['trace'];
   links(direction: PeerDirection): Iterable<Link>;
+  /** All links, each with the id of the relay at its other end. */
+  ends(): Iterable<readonly [Link, relayId: string]>;
   /** Refuses new links and asks those that are here to go elsewhere: what is open goes on until the deadline. Idempotent. */
   drain(deadlineMs: number, reason: string): void;
   /** Cuts all links, telling each why, and closes the port. Idempotent. */

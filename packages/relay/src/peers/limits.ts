@@ -45,6 +45,8 @@ export const PEER_LIMITS = Object.freeze({
   /** The answer of another relay to `/stats`. */
   statsBytes: 16 * 1024,
   statsMs: 2_000,
+  /** The same to `/channels`: a thousand of them, at a few hundred bytes each. */
+  channelsBytes: 1024 * 1024,
 });
 
 export type PeerLimits = { readonly [Name in keyof typeof PEER_LIMITS]: number };

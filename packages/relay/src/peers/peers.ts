@@ -6,7 +6,9 @@ import { RelayError } from '../errors.ts';
 import { abortable } from '../routing/abortable.ts';
 import type { RelayInfo } from '../routing/registry.ts';
 import { Acceptor } from './acceptor.ts';
+import { askChannels } from './ask-channels.ts';
 import { askStats } from './ask-stats.ts';
+import { askTrace } from './ask-trace.ts';
 import type { Peers, PeersOptions } from './contracts.ts';
 import { dialPeer } from './dial.ts';
 import { PEER_LIMITS } from './limits.ts';
@@ -52,7 +54,7 @@ export async function createPeers(options: PeersOptions): Promise<Peers> {
     stream.on('error', () => {});
     if (headers[':path'] === CONNECT_PATH && headers[':method'] === 'POST') {
       void acceptor.accept(stream, headers);
-    } else void answerPeer(stream, headers, { tokens, stats: options.stats, observer });
+    } else void answerPeer(stream, headers, { ...options, tokens, observer });
   }
 
   function peerOf(relay: RelayInfo): Peer {
@@ -117,9 +119,17 @@ export async function createPeers(options: PeersOptions): Promise<Peers> {
       return () => lost.delete(listener);
     },
     stats: (relay, signal) => askStats(relay, { tokens, tls, limits }, signal),
+    channels: (relay, query, signal) => askChannels(relay, query, { tokens, tls, limits }, signal),
+    trace: (relay, what, tell, signal) =>
+      askTrace(relay, what, { tokens, tls, limits }, tell, signal),
     *links(direction) {
       if (direction === 'in') yield* acceptor.links();
       else for (const peer of peers.values()) yield* peer.links;
+    },
+    *ends() {
+      for (const link of acceptor.links()) yield [link, acceptor.peerOf(link)];
+      for (const { relay, links } of peers.values())
+        for (const each of links) yield [each, relay.id];
     },
     drain: (deadlineMs, reason) => acceptor.drain(deadlineMs, reason),
     stop: () => (stopping ??= stop()),

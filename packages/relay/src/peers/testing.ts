@@ -41,7 +41,7 @@ export interface TestRelay {
 }
 
 export interface TestRelayOptions extends Partial<
-  Pick<PeersOptions, 'secrets' | 'listen' | 'now' | 'choose'>
+  Pick<PeersOptions, 'secrets' | 'listen' | 'now' | 'choose' | 'channels'>
 > {
   readonly incarnation?: string;
   readonly limits?: Partial<PeerLimits>;
@@ -81,6 +81,7 @@ export async function testRelay(
       peerLinks: { in: [...peers.links('in')].length, out: [...peers.links('out')].length },
     }),
     ...(over.now === undefined ? {} : { now: over.now }),
+    ...(over.channels === undefined ? {} : { channels: over.channels }),
     limits: { backOffMs: 20, ...over.limits },
     log: quiet,
     observer: {

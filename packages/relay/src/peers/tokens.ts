@@ -7,7 +7,7 @@ import { PeerRefused } from './refused.ts';
 import { UsedTokens } from './used-tokens.ts';
 
 /** What a token opens: one of these, once. */
-export type PeerUse = 'link' | 'stats';
+export type PeerUse = 'link' | 'stats' | 'channels' | 'trace';
 
 export interface PeerIdentity {
   readonly id: string;

@@ -23,6 +23,8 @@ export interface MemoryRouting extends Router, LinkChooser, LinkRegistry {
   /** Agents with at least one link. */
   agents(): IterableIterator<string>;
   links(): IterableIterator<Link>;
+  /** All links, each with its agent. */
+  ends(): IterableIterator<readonly [Link, agentId: string]>;
   readonly agentCount: number;
   readonly linkCount: number;
   readonly waiting: number;
@@ -156,6 +158,9 @@ export function memoryRouting(options: MemoryRoutingOptions): MemoryRouting {
     agents: () => entries.keys(),
     *links() {
       for (const entry of entries.values()) yield* entry.links;
+    },
+    *ends() {
+      for (const [agentId, { links }] of entries) for (const link of links) yield [link, agentId];
     },
     get agentCount() {
       return entries.size;

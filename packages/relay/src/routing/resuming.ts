@@ -21,6 +21,8 @@ export interface ResumingOptions extends Pick<
 export interface ResumingRouter extends Router, LinkChooser {
   /** Channels that look for a link. */
   readonly resuming: number;
+  /** They, each with its agent. */
+  detached(): Iterable<readonly [Resumable, agentId: string]>;
   /** Fails those that wait. Idempotent. */
   stop(): void;
 }
@@ -100,6 +102,11 @@ export function resumingRouter(
     failed: (agentId, link, error) => inner.failed?.(agentId, link, error),
     get resuming() {
       return resumer.waiting;
+    },
+    *detached() {
+      for (const channel of resumer.channels()) {
+        if (channel.detached) yield [channel, agents.get(channel) ?? ''];
+      }
     },
     stop: () => resumer.stop(new TunnelError('draining', 'The relay shuts down.')),
   };

@@ -24,6 +24,7 @@ export interface ResumerOptions {
 export interface ChannelResumer extends Resumer {
   /** Channels without a link. */
   readonly waiting: number;
+  channels(): Iterable<Resumable>;
   /** Fails all that waits. Idempotent. */
   stop(error: TunnelError): void;
 }
@@ -100,6 +101,7 @@ export function createResumer(options: ResumerOptions): ChannelResumer {
     get waiting() {
       return searches.size;
     },
+    channels: () => searches.keys(),
     onDetached(channel, reason) {
       if (stopped !== undefined) return channel.fail(stopped);
       let search = searches.get(channel);

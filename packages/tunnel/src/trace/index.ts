@@ -1,6 +1,7 @@
 import { TunnelError } from '../errors.ts';
+import { ChannelEnd } from '../link/channel.ts';
 import { LinkCore } from '../link/link.ts';
-import type { Link } from '../types.ts';
+import type { Link, Resumable } from '../types.ts';
 import type { ChannelListener } from './events.ts';
 import { traces, type TraceableLink } from './traces.ts';
 import type { ChannelView } from './view.ts';
@@ -8,16 +9,17 @@ import type { ChannelView } from './view.ts';
 export type { ChannelEvent, ChannelListener, FrameFacts, TracedFrame } from './events.ts';
 export type { ChannelState, ChannelView, Side } from './view.ts';
 
-/** What the link carries now. */
-export function* channelsOn(link: Link): Iterable<ChannelView> {
-  for (const each of own(link).attachments()) yield each.view();
+/** What the link carries now, of channels whose uid begins so. */
+export function* channelsOn(link: Link, prefix = ''): Iterable<ChannelView> {
+  for (const each of own(link).attachments()) {
+    if (each.uid.startsWith(prefix)) yield each.view();
+  }
 }
 
-/** What is known of a channel apart from links; undefined: it is not of this process's making. */
-export function viewOf(channel: object): ChannelView | undefined {
-  return channel instanceof Object && 'view' in channel
-    ? (channel as { view(): ChannelView }).view()
-    : undefined;
+/** A channel that perhaps no link carries. */
+export function viewOf(channel: Resumable): ChannelView {
+  if (channel instanceof ChannelEnd) return channel.view();
+  throw new TunnelError('internal', 'Only channels of this package can be looked at.');
 }
 
 export interface TraceOptions {

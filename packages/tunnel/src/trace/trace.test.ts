@@ -128,6 +128,7 @@ describe('tracing a channel', () => {
       'over',
       'to opener: reset',
     ]);
+    assert.ok(events.every((event) => event.kind !== 'frame' || event.again === 0));
     const over = events.find((event) => event.kind === 'over');
     assert.equal(over?.code, 'nothing-listens');
     assert.equal(over.why, 'Nothing listens on port 3000.');

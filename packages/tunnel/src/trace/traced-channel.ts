@@ -21,8 +21,9 @@ export class TracedChannel {
   /** Those that have ended too. */
   readonly #known = new WeakSet<Link>();
   #broken = false;
-  /** How far each direction has come here: what is below passes again when it is replayed. */
-  readonly #passed: Record<Side, number> = { agent: 0, opener: 0 };
+  /** How far payload has come here, at each place it passes: what is below passes again when it is replayed. */
+  readonly #sent: Record<Side, number> = { agent: 0, opener: 0 };
+  readonly #received: Record<Side, number> = { agent: 0, opener: 0 };
 
   constructor(watch: Watch) {
     this.watch = watch;
@@ -43,28 +44,32 @@ export class TracedChannel {
     return this.#known.has(link);
   }
 
-  /** With what had passed before anybody watched. */
-  took(link: TappedLink, { toAgent, toOpener }: ChannelView): void {
+  /** With what had passed before anybody watched, as far as it is known. */
+  took(link: TappedLink, { openedHere, toAgent, toOpener }: ChannelView): void {
     this.links.add(link);
     this.#known.add(link);
-    this.#passed.agent = Math.max(this.#passed.agent, toAgent);
-    this.#passed.opener = Math.max(this.#passed.opener, toOpener);
+    this.#received.agent = Math.max(this.#received.agent, toOpener);
+    // A switch counts what it has received: some of it may still be on its way out.
+    const toward = openedHere ? this.#sent : this.#received;
+    const side: Side = openedHere ? 'agent' : 'opener';
+    toward[side] = Math.max(toward[side], toAgent);
   }
 
   /** Bytes that passed before (Data), or will once more (Resume, Resumed). */
   passes(side: Side, sent: boolean, frame: TracedFrame, facts: FrameFacts): number {
-    const passed = this.#passed;
-    if (frame === 'resume') return Math.max(0, passed.opener - (facts.received ?? 0));
-    if (frame === 'resumed') return Math.max(0, passed.agent - (facts.received ?? 0));
+    const { offset = 0, length = 0, received = 0 } = facts;
+    if (frame === 'resume') return this.#beyond('opener', received);
+    if (frame === 'resumed') return this.#beyond('agent', received);
     if (frame !== 'data') return 0;
-    const to: Side = sent ? side : other(side);
-    const { offset = 0, length = 0 } = facts;
-    const again = Math.min(length, Math.max(0, passed[to] - offset));
-    passed[to] = Math.max(passed[to], offset + length);
+    const passed = sent ? this.#sent : this.#received;
+    const again = Math.min(length, Math.max(0, passed[side] - offset));
+    passed[side] = Math.max(passed[side], offset + length);
     return again;
   }
-}
 
-function other(side: Side): Side {
-  return side === 'agent' ? 'opener' : 'agent';
+  /** What has passed on its way to this end, and has not arrived there. */
+  #beyond(to: Side, arrived: number): number {
+    const from: Side = to === 'agent' ? 'opener' : 'agent';
+    return Math.max(0, Math.max(this.#sent[to], this.#received[from]) - arrived);
+  }
 }

@@ -1,8 +1,7 @@
 import { clusterSchema } from '@burrow/api';
-import { RelayError } from '../../errors.ts';
 import type { ControlContext } from '../context.ts';
-import { principalOf } from '../require-principal.ts';
 import { answer, security, type ApiApp } from '../route-parts.ts';
+import { requireAdmin } from './require-admin.ts';
 
 export function addClusterRoutes(app: ApiApp, context: Pick<ControlContext, 'cluster'>): void {
   app.get(
@@ -15,11 +14,7 @@ export function addClusterRoutes(app: ApiApp, context: Pick<ControlContext, 'clu
       },
     },
     (request) => {
-      if (!principalOf(request).admin) {
-        throw new RelayError('forbidden', 'Only an administrator may look at the cluster.', {
-          blame: 'policy',
-        });
-      }
+      requireAdmin(request);
       return context.cluster();
     },
   );
