@@ -17,6 +17,8 @@ const COMMANDS = {
 };
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+/** How often we look whether npm is still there. */
+const STARTER_LOOK_MS = 500;
 
 function fail(message) {
   process.stderr.write(`${message}\n`);
@@ -61,6 +63,15 @@ const child = spawn(node, ['--disable-warning=ExperimentalWarning', join(ROOT, s
 });
 // From a terminal the child hears Ctrl-C itself as well; it takes the two for one.
 for (const signal of SIGNALS) process.on(signal, () => child.kill(signal));
+// npm passes SIGINT and SIGTERM on to us (which `exec` in package.json is for); when it is killed it cannot.
+if (process.env.npm_lifecycle_event !== undefined) {
+  const npm = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === npm) return;
+    clearInterval(watch);
+    child.kill('SIGTERM');
+  }, STARTER_LOOK_MS);
+}
 child.once('error', (error) => fail(`${node} could not be started: ${error.message}`));
 child.once('exit', (code, signal) => {
   if (signal === null) process.exit(code ?? 1);
