@@ -13,6 +13,8 @@ export const VERBS: Readonly<Record<string, () => Promise<Verb>>> = {
   logout: () => import('./commands/logout.ts'),
   status: () => import('./commands/status.ts'),
   list: () => import('./commands/list.ts'),
+  create: () => import('./commands/create.ts'),
+  terminate: () => import('./commands/terminate.ts'),
   ssh: () => import('./commands/ssh.ts'),
   'ssh-config': () => import('./commands/ssh-config.ts'),
   'ssh-proxy': () => import('./commands/ssh-proxy.ts'),

@@ -16,6 +16,7 @@ import { ChangeFeed } from './changes/feed.ts';
 import { clusterSettings } from './cluster/cluster-settings.ts';
 import { addressSet } from './config/address-range.ts';
 import type { Config } from './config/schema.ts';
+import { agentFileRoutes } from './control/agent-file.ts';
 import { createControl, type Control } from './control/control.ts';
 import { inProcessServer } from './control/in-process.ts';
 import { workspaceNames } from './control/cluster/workspace-names.ts';
@@ -256,6 +257,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
           registry: config.metrics.enabled ? metrics.registry : undefined,
           metricsToken: metricsToken(config),
         }),
+        agentFileRoutes(config.agents.file),
         approvalRoutes({ auth, audit }),
         authRoutes({
           auth,

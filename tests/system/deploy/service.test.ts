@@ -152,6 +152,8 @@ test('what the image is built from is enough to run a relay, from files that it 
   );
   const ready = await fetch(`http://127.0.0.1:${port}/readyz`);
   assert.equal(ready.status, 200);
+  const agent = await fetch(`http://127.0.0.1:${port}/burrow-agent.mjs`);
+  assert.match(await agent.text(), /^#!\/usr\/bin\/env node\n\/\/ Burrow agent/);
   child.kill('SIGTERM');
   assert.deepEqual(await exited, [0, null], said);
 });

@@ -13,7 +13,8 @@ export function register(program: Command): void {
       const { apiOf, explained } = await import('../relay/api.ts');
       const workspaces = await explained(apiOf(readSettings()).workspaces.list());
       if (options.json === true) return printJson(workspaces);
-      if (workspaces.length === 0) return tell('You have no workspaces.');
+      if (workspaces.length === 0)
+        return tell('You have no workspaces yet: `burrow create` makes one.');
       process.stdout.write(
         table([
           ['NAME', 'STATE', 'SSH HOST', 'EDITOR'],

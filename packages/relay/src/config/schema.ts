@@ -103,6 +103,13 @@ const agents = z
     maxPendingLinks: count(1, 100_000)
       .default(1_000)
       .describe('Links being authenticated at once, in all; more are told to come back.'),
+    file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'The agent’s one file, which is served at `/burrow-agent.mjs`. Default: the one that was built with the relay.',
+      ),
     allowPlaintext: z
       .boolean()
       .default(false)

@@ -76,17 +76,16 @@ function empty(origin: string): Html {
       of its own: a small agent beside it dials out to this relay.
     </p>
     <h2>1. Make a workspace</h2>
-    <pre><code>curl -X POST ${origin}/api/v1/workspaces \\
-  -H "Authorization: Bearer $BURROW_TOKEN" \\
-  -H "Content-Type: application/json" \\
-  -d '{"name": "my-machine", "driver": "external"}'</code></pre>
+    <pre><code>burrow login ${origin}
+burrow create my-machine</code></pre>
     <p class="small soft">
-      The answer holds the workspace’s URL and the agent’s environment.
-      <code>npm start</code> prints a token for <code>BURROW_TOKEN</code>.
+      Or, without the command line, <code>POST ${origin}/api/v1/workspaces</code> with
+      <code>{"name": "my-machine", "driver": "external"}</code> and your token.
     </p>
     <h2>2. Start the agent there</h2>
-    <pre><code>BURROW_RELAY_URL=${origin} BURROW_AGENT_TOKEN=burrow_agt_… \\
-  node burrow-agent.mjs</code></pre>
+    <pre><code>curl -fsSO ${origin}/burrow-agent.mjs
+export BURROW_RELAY_URL=${origin} BURROW_AGENT_TOKEN=burrow_agt_…
+node burrow-agent.mjs</code></pre>
     <p class="small soft">Then load this page again: the workspace is listed here.</p>
   </div>`;
 }
