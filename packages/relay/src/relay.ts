@@ -1,23 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
-import type { IncomingHttpHeaders } from 'node:http';
-import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { Link } from '@burrow/tunnel';
 import { createAudit, type Audit } from './audit/audit.ts';
-import { approvalRoutes } from './auth/approval-routes.ts';
 import type { Auth } from './auth/auth.ts';
 import { createAuth } from './auth/auth.ts';
-import { authenticateRequest } from './auth/request-auth.ts';
-import { authRoutes } from './auth/routes.ts';
 import { createClients } from './clients/index.ts';
 import { ChangeFeed } from './changes/feed.ts';
 import { clusterSettings } from './cluster/cluster-settings.ts';
 import { addressSet } from './config/address-range.ts';
 import type { Config } from './config/schema.ts';
-import { agentFileRoutes } from './control/agent-file.ts';
-import { createControl, type Control } from './control/control.ts';
+import type { Control } from './control/control.ts';
 import { inProcessServer } from './control/in-process.ts';
 import { workspaceNames } from './control/cluster/workspace-names.ts';
 import { createUserCa } from './control/ssh/user-ca.ts';
@@ -26,21 +19,20 @@ import { openDatabase } from './db/database.ts';
 import { databaseOf } from './db/configured.ts';
 import type { Driver } from './drivers/driver.ts';
 import { externalDriver } from './drivers/external.ts';
-import { RelayError } from './errors.ts';
 import { createGateway } from './http/gateway.ts';
 import { createGatePolicy } from './http/policy/gate.ts';
 import { parseHost } from './http/policy/host.ts';
 import { grpcEndpoint, isGrpc } from './links/grpc-endpoint.ts';
-import { admissionByToken, type LinkOrigin } from './links/admission.ts';
+import { admissionByToken } from './links/admission.ts';
+import { Lifecycle, type LifeStory } from './lifecycle.ts';
 import { emptied } from './links/emptied.ts';
 import { createLinks } from './links/links.ts';
 import { websocketEndpoint } from './links/websocket-endpoint.ts';
-import { clientOf, type Client } from './listen/forwarded.ts';
 import { createListener } from './listen/listener.ts';
 import { loadRelayKeys } from './keys/relay-keys.ts';
 import { createLogger, type RelayLogger } from './observe/logger.ts';
 import { createMetrics } from './observe/metrics.ts';
-import { observeRoutes, type Readiness } from './observe/routes.ts';
+import type { Readiness } from './observe/routes.ts';
 import type { RelayStats } from './peers/stats.ts';
 import { aloneOf } from './peers/status.ts';
 import { memoryRouting } from './routing/memory.ts';
@@ -48,6 +40,9 @@ import { resumingRouter } from './routing/resuming.ts';
 import type { LinkChooser, LinkRegistry, Router } from './routing/router.ts';
 import { Teardown } from './teardown.ts';
 import { publicUrlOf } from './public-url.ts';
+import { composeControl } from './relay-control.ts';
+import { forwardedHops, linkOrigins } from './relay-origin.ts';
+import { hostsOf, makeDataFolder, tlsFilesOf } from './relay-settings.ts';
 import { composeSsh } from './relay-ssh.ts';
 import { composeTracing } from './relay-tracing.ts';
 import { VERSION } from './version.ts';
@@ -91,15 +86,7 @@ const AUTHENTICATE_WITHIN_MS = 10_000;
  * gateway, and last the port. The port is bound before the control plane
  * starts its workspaces, since they must be told it; connections are held until all is ready.
  *
- * Stopping is a story in six parts:
- *  1. Say so: not ready, gRPC health NOT_SERVING, so that balancers look elsewhere.
- *  2. Let nobody in: the port closes, new links are refused.
- *  3. Ask those inside to leave: GOAWAY to HTTP/2, `Connection: close` to HTTP/1. Agents stay:
- *     what is under way needs them.
- *  4. Wait until nothing is under way, at most the grace.
- *  5. Cut what is left, from the outside in: gateway, links (each agent is told why), sockets.
- *  6. Close what they stood on: control plane with its workloads, then the database, which was
- *     needed to write down who left.
+ * How it stops is told in `lifecycle.ts`.
  */
 export async function createRelay(config: Config, overrides: RelayOverrides = {}): Promise<Relay> {
   const log = overrides.logger ?? createLogger(config.log);
@@ -117,7 +104,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
 
   async function build(): Promise<Relay> {
     const dataDir = resolve(config.dataDir);
-    makeFolder(dataDir);
+    makeDataFolder(dataDir);
     const database = await openDatabase(databaseOf(config, dataDir, logger));
     teardown.add('database', () => database.close());
 
@@ -136,7 +123,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       software: `burrow-relay/${VERSION}`,
     };
     const local = memoryRouting({ maxWaiting: config.gateway.maxWaiting });
-    let state: 'starting' | 'ready' | 'draining' = 'starting';
+    const life = new Lifecycle();
 
     const metrics = createMetrics({
       links: () => local.links(),
@@ -145,7 +132,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       resuming: () => resuming.resuming,
       connections: () => listener.connections,
       databaseHealthy: () => database.healthy(),
-      draining: () => state === 'draining',
+      draining: () => life.state === 'draining',
       sshSignedIn: () => ssh?.gateway.signedIn ?? 0,
     });
     const audit = createAudit({
@@ -163,7 +150,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       version: VERSION,
       url: publicUrlOf(config, port).origin,
       uptimeSeconds: Math.floor((performance.now() - startedAt) / 1000),
-      state,
+      state: life.state,
       agents: local.agentCount,
       links: local.linkCount,
       channels: channelsOf(local.links()),
@@ -203,9 +190,9 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     const readiness = (): Readiness => {
       const healthy = database.healthy();
       return {
-        ready: state === 'ready' && healthy,
+        ready: life.state === 'ready' && healthy,
         parts: {
-          relay: state,
+          relay: life.state,
           database: healthy ? 'ok' : 'does not answer',
           links: String(local.linkCount),
           // Not a reason to send people elsewhere: what is known goes on, and elsewhere it is away too.
@@ -215,13 +202,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       };
     };
 
-    const hosts = {
-      domain: config.domain,
-      // Whoever is told a URL of this relay is served under its name.
-      publicHosts: [...config.publicHosts, ...namesIn(config.publicUrl, config.agentUrl)].map(
-        (host) => host.toLowerCase(),
-      ),
-    };
+    const hosts = hostsOf(config);
     const keys = await loadRelayKeys({
       config,
       dataDir,
@@ -230,56 +211,18 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       onError: (error) => logger.error({ err: error }, 'changed SSH keys could not be loaded'),
     });
     const userCa = createUserCa(() => keys.userCa, SYSTEM_CLOCK);
-    const control: Control = await createControl({
-      database,
-      changes,
+    const control: Control = await composeControl({
+      ...{ config, database, changes, auth, audit, userCa, hosts, readiness, tracing, logger },
       alone: member === undefined,
       drivers: [externalDriver(), ...(overrides.drivers ?? [])],
-      config: {
-        domain: config.domain,
-        get publicUrl() {
-          return publicUrlOf(config, port);
-        },
-        get localRelayUrl() {
-          return localUrl();
-        },
-        ...(config.agentUrl === undefined ? {} : { agentUrl: new URL(config.agentUrl) }),
-        leaseMs: config.agents.leaseSeconds * 1000,
-        maxWorkspaces: config.workspaces.maxPerUser,
-      },
-      authenticate: (request) => authenticateRequest(auth, request),
-      credentials: auth,
-      audit,
-      userCa,
-      plugins: (parts) => [
-        observeRoutes({
-          readiness,
-          registry: config.metrics.enabled ? metrics.registry : undefined,
-          metricsToken: metricsToken(config),
-        }),
-        agentFileRoutes(config.agents.file),
-        approvalRoutes({ auth, audit }),
-        authRoutes({
-          auth,
-          directory: parts.workspaces,
-          domain: config.domain,
-          workspaceOfHost: (authority, secure) => {
-            const host = parseHost(authority, secure, hosts);
-            // A session is for exactly the authority that browsers send: no default port, say.
-            if (host.authority !== authority || host.place.kind !== 'app') return undefined;
-            return host.place.workspace;
-          },
-          workspaces: (principal) => parts.listWorkspaces(principal),
-        }),
-      ],
+      port: () => port,
+      registry: config.metrics.enabled ? metrics.registry : undefined,
       presence: (agentId) => routing.presence(agentId),
       cluster: async () =>
         cluster?.status() ?? {
           relays: [aloneOf({ ...aboutSelf(), peerLinks: { in: 0, out: 0 } })],
           problem: null,
         },
-      tracing,
-      logger,
     });
     teardown.add('control plane', () => control.stop());
     const controlServer = inProcessServer(control.app);
@@ -332,23 +275,8 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       : undefined;
     const admission = admissionByToken({ agents: links, people: clients });
     const grpc = grpcEndpoint(admission, logger);
-    /** `peer`: the other end of the connection; when it is the very address that was dialled, all stays on this machine. */
-    const linkOrigin = (authority: string, client: Client, peer: string): LinkOrigin => {
-      const { loopback, name } = parseHost(authority.toLowerCase(), client.secure, hosts);
-      const covered = client.secure || loopback || name === (isIPv6(peer) ? `[${peer}]` : peer);
-      return {
-        remoteAddress: client.remoteAddress,
-        plaintextHost: covered ? undefined : name,
-      };
-    };
-    const websockets = websocketEndpoint(admission, ({ headers }) => {
-      const hops = forwardedHops(headers);
-      const client = {
-        remoteAddress: hops[0] ?? '',
-        secure: headers['x-forwarded-proto'] === 'https',
-      };
-      return linkOrigin(headers.host ?? '', client, hops.at(-1) ?? '');
-    });
+    const origins = linkOrigins(hosts, trusted);
+    const websockets = websocketEndpoint(admission, ({ headers }) => origins.ofUpgrade(headers));
     const detachWebSockets = websockets.attach(control.app.server, clients.handleUpgrade);
 
     const resuming = resumingRouter(routing, {
@@ -384,7 +312,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
 
     const listener = createListener({
       ...config.listen,
-      tls: tlsFiles(config),
+      tls: tlsFilesOf(config),
       trusted,
       log: logger,
       onRefused: (why) => metrics.connectionRefused(why),
@@ -394,13 +322,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
         const { place } = parseHost(authority.toLowerCase(), info.secure, hosts);
         // On an app's host every path belongs to the app, gRPC too; unknown hosts are the gateway's to refuse.
         if (place.kind === 'control' && isGrpc(headers)) {
-          const client = clientOf(
-            info,
-            oneLine(headers['x-forwarded-for']),
-            oneLine(headers['x-forwarded-proto']),
-            trusted,
-          );
-          grpc.handle(stream, headers, linkOrigin(authority, client, info.remoteAddress));
+          grpc.handle(stream, headers, origins.ofStream(authority, headers, info));
         } else gateway.handleStream(stream, rawHeaders, info);
       },
     });
@@ -416,24 +338,22 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
     teardown.add('routing', () => cluster?.routing.stop());
     teardown.add('gateway', () => gateway.close());
 
-    /** Plain text also where TLS is configured: it stays on this machine, and the certificate names no address. */
-    const localUrl = (): URL => {
-      const anywhere = ['0.0.0.0', '::', ''].includes(config.listen.host);
-      const host = anywhere ? '127.0.0.1' : config.listen.host;
-      return new URL(`http://${host.includes(':') ? `[${host}]` : host}:${port}`);
-    };
-
-    let stopping: Promise<void> | undefined;
-    async function stop(graceMs: number): Promise<void> {
-      const started = state !== 'starting';
-      state = 'draining';
-      grpc.setServing(false);
-      // A part that is just being started would outlive all.
-      if (!started) await beginning?.catch(() => {});
-      listener.stopAccepting();
-      links.refuseNew();
-      await ssh?.gateway.stopAccepting();
-      if (started) {
+    const story: LifeStory = {
+      begin: [
+        async () => (port = await listener.start()),
+        async () => cluster?.start(),
+        () => control.start(),
+        async () => links.start(),
+        async () => (sshPort = (await ssh?.gateway.start()) ?? 0),
+      ],
+      open: () => listener.open(),
+      say: () => grpc.setServing(false),
+      async shut() {
+        listener.stopAccepting();
+        links.refuseNew();
+        await ssh?.gateway.stopAccepting();
+      },
+      async drain(graceMs) {
         logger.info({ graceMs, busy: gateway.connections }, 'relay drains');
         drainsUntil = performance.now() + graceMs;
         listener.drain();
@@ -450,41 +370,18 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
           clients.drain(graceMs),
           ...(elsewhere ? [emptied(() => local.links(), graceMs)] : []),
         ]);
-      }
-      await teardown.run();
-      logger.info({}, 'relay stopped');
-      log.flush();
-    }
-
-    let beginning: Promise<void> | undefined;
-    /** Somebody may stop it meanwhile: then no part is started any more. */
-    async function begin(): Promise<void> {
-      const parts = [
-        async () => (port = await listener.start()),
-        async () => cluster?.start(),
-        () => control.start(),
-        async () => links.start(),
-        async () => (sshPort = (await ssh?.gateway.start()) ?? 0),
-      ];
-      for (const part of parts) {
-        await part();
-        if (state !== 'starting') {
-          throw new RelayError('unavailable', 'The relay was stopped while it started.');
-        }
-      }
-      state = 'ready';
-      listener.open();
-    }
+      },
+      async end() {
+        await teardown.run();
+        logger.info({}, 'relay stopped');
+        log.flush();
+      },
+      hurry: () => gateway.close(),
+    };
 
     const relay: Relay = {
       async start() {
-        beginning = begin();
-        try {
-          await beginning;
-        } catch (error) {
-          await relay.stop(0);
-          throw error;
-        }
+        await life.start(story);
         logger.info(
           { url: publicUrlOf(config, port).origin, port, version: VERSION, dataDir },
           'relay ready',
@@ -509,12 +406,7 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
       get busy() {
         return gateway.connections;
       },
-      async stop(graceMs = config.drain.graceMs) {
-        if (stopping === undefined) return (stopping = stop(graceMs));
-        // Somebody is in more of a hurry than the first.
-        const hurry = setTimeout(() => gateway.close(), graceMs);
-        await stopping.finally(() => clearTimeout(hurry));
-      },
+      stop: (graceMs = config.drain.graceMs) => life.stop(story, graceMs),
     };
     return relay;
   }
@@ -524,48 +416,4 @@ function channelsOf(links: Iterable<Link>): number {
   let sum = 0;
   for (const link of links) sum += link.stats.channels;
   return sum;
-}
-
-function namesIn(...urls: readonly (string | undefined)[]): string[] {
-  return urls.flatMap((url) => (url === undefined ? [] : [new URL(url).hostname]));
-}
-
-/** From the client to the peer of our socket: the gateway lists hops that trusted proxies vouch for. */
-function forwardedHops(headers: IncomingHttpHeaders): string[] {
-  return (oneLine(headers['x-forwarded-for']) ?? '').split(',').map((hop) => hop.trim());
-}
-
-function oneLine(field: string | string[] | undefined): string | undefined {
-  return Array.isArray(field) ? field.join(',') : field;
-}
-
-function tlsFiles(config: Config): { certFile: string; keyFile: string } | undefined {
-  const { certFile, keyFile } = config.listen.tls;
-  return certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile };
-}
-
-function metricsToken(config: Config): string | undefined {
-  const { token, tokenFile } = config.metrics;
-  if (tokenFile === undefined) return token;
-  try {
-    return readFileSync(tokenFile, 'utf8').trim();
-  } catch (error) {
-    throw new RelayError(
-      'config-invalid',
-      `cannot read metrics.tokenFile: ${(error as Error).message}`,
-      { cause: error },
-    );
-  }
-}
-
-function makeFolder(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw new RelayError(
-      'config-invalid',
-      `cannot make the data folder ${path}: ${(error as Error).message}`,
-      { cause: error },
-    );
-  }
 }
