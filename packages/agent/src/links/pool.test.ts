@@ -120,6 +120,65 @@ test('two links lost together cost one wait, then both are dialled', async () =>
   assert.equal(pool.live.length, 2);
 });
 
+test('links that were just replaced, the others good for long: when all are lost the dial is soon', async () => {
+  const { pool, dials, clock, log, at } = setUp({ random: () => 0.999 });
+  await at(0).accept();
+  await at(1).accept();
+  // As while relays are replaced one after the other: losses, and links that are spread anew.
+  for (let i = 0; i < 3; i++) {
+    const [older, newer] = [at(2 * i), at(2 * i + 1)];
+    await clock.advance(4_900);
+    newer.link.close(lost());
+    await clock.advance(log.lines.at(-1)?.fields.retryInMs as number);
+    await at(2 * i + 2).accept();
+    older.handler.onDrain(60_000, 'A relay has joined');
+    await at(2 * i + 3).accept();
+  }
+  await clock.advance(1_000);
+  for (const { link } of dials) link.close(lost());
+  assert.equal(pool.live.length, 0);
+  const before = dials.length;
+  await clock.advance(500);
+  assert.equal(dials.length, before + 1, 'not later than half a second');
+});
+
+test('a wait for one link more is none for who has lost all', async () => {
+  const { dials, clock, at } = setUp({ random: () => 0.999, minLinks: 3 });
+  await at(0).accept();
+  await at(1).accept();
+  for (let i = 2; i < 8; i++) {
+    await at(i).refuse(new TunnelError('unavailable', 'no route'));
+    if (i < 7) await clock.advance(20_000);
+  }
+  for (const i of [0, 1]) at(i).link.close(lost());
+  await clock.advance(500);
+  assert.equal(dials.length, 9);
+});
+
+test('nor for who is asked to leave all', async () => {
+  const { dials, clock, at } = setUp({ minLinks: 3 });
+  await at(0).accept();
+  await at(1).accept();
+  await clock.advance(10_000);
+  await at(2).refuse(new TunnelError('unavailable', 'no route'));
+  for (const i of [0, 1]) at(i).handler.onDrain(60_000, 'The relay restarts');
+  assert.equal(dials.length, 4);
+});
+
+test('links that die young, all of them, make the waits grow', async () => {
+  const { dials, clock, log, at } = setUp({ random: () => 0.999, minLinks: 1 });
+  const waits: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    await at(i).accept({ minLinks: 1 });
+    await clock.advance(100);
+    at(i).link.close(lost());
+    waits.push(log.lines.at(-1)?.fields.retryInMs as number);
+    await clock.advance(waits.at(-1)!);
+  }
+  assert.equal(dials.length, 6);
+  assert.ok(waits.at(-1)! > 2_000, String(waits));
+});
+
 for (const code of ['token-unknown', 'token-revoked'] as const) {
   test(`${code} said by the relay is final; said by nobody else`, async () => {
     const { dials, clock, fatal, at } = setUp();

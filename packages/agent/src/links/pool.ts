@@ -49,6 +49,8 @@ export class LinkPool implements PoolLinkEvents {
   #spareSince: number | undefined;
   #spreadTries = SPREAD_TRIES;
   #refusedUntil = 0;
+  /** Since then there has been a link, though not always the same. Clock ms. */
+  #upSince = 0;
   #lookedAt = -Infinity;
   #stopping = false;
 
@@ -109,6 +111,7 @@ export class LinkPool implements PoolLinkEvents {
     });
     this.#leave(entry);
     this.#spreadTries = SPREAD_TRIES;
+    this.#cutOffAfterGoodTimes();
     this.#fill();
   }
 
@@ -118,6 +121,7 @@ export class LinkPool implements PoolLinkEvents {
     if (this.#fatal(error)) return;
     const livedMs = this.#options.clock.now() - entry.since;
     this.#spreadTries = SPREAD_TRIES;
+    if (!entry.leaving) this.#cutOffAfterGoodTimes();
     // A link that was leaving is no loss: its replacement was dialled at once.
     const wait = entry.leaving || this.#cancelRetry ? undefined : this.#backOff.afterLoss(livedMs);
     this.#options.log[entry.leaving ? 'info' : 'warn']('link-lost', {
@@ -129,6 +133,17 @@ export class LinkPool implements PoolLinkEvents {
     });
     if (wait !== undefined) this.#retryIn(wait);
     this.#fill();
+  }
+
+  /**
+   * No link is left that stays, and there has been one for long enough: people are or will be cut off, so a wait
+   * that was meant for a link more, or that grew while links came and went (relays spread them anew), must not go on.
+   */
+  #cutOffAfterGoodTimes(): void {
+    if (this.live.length > 0 || this.#options.clock.now() - this.#upSince < STABLE_MS) return;
+    this.#backOff.reset();
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
   }
 
   // ---- dialling ----
@@ -186,6 +201,7 @@ export class LinkPool implements PoolLinkEvents {
       entry.welcome = dialled.welcome;
       entry.transport = dialled.transport;
       entry.since = clock.now();
+      if (this.#links.size === 0) this.#upSince = entry.since;
       this.#links.add(entry);
       if (this.#stopping) {
         dialled.link.close(new TunnelError('cancelled', 'The agent stops'));
