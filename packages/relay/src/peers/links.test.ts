@@ -149,6 +149,41 @@ test('a relay that drains says so: nothing new comes, what is open goes on', asy
   assert.equal(home.atAgent[0]!.received.toString(), 'still here');
 });
 
+test('a relay that drains says so on one link after the other: with the first none of them is chosen', async (t) => {
+  const [edge, home] = await Promise.all([
+    testRelay(t, 'edge', { limits: { crowdedChannels: 3 } }),
+    testRelay(t, 'home'),
+  ]);
+  await home.connectAgent('a1');
+  const first = await edge.link(home);
+  for (let i = 0; i < 3; i++) openOn(first, { workload: 'a1' });
+  edge.peers.linkNow(home.info);
+  await until(() => edge.dials.length === 2);
+  let seen: { draining: number; chosen: boolean } | undefined;
+  edge.peers.onLost(() => {
+    const draining = [...edge.peers.links('out')].filter((link) => link.draining).length;
+    seen = { draining, chosen: edge.peers.linkNow(home.info) !== undefined };
+  });
+  home.peers.drain(5_000, 'The relay “home” shuts down.');
+  await until(() => seen !== undefined);
+  assert.deepEqual(seen, { draining: 1, chosen: false });
+});
+
+test('links of an agent that drain together: what they carry stays until another is there', async (t) => {
+  const [edge, home] = await Promise.all([testRelay(t, 'edge'), testRelay(t, 'home')]);
+  await home.connectAgent('a1');
+  await home.connectAgent('a1');
+  const channel = openOn(await edge.link(home), { workload: 'a1' });
+  await channel.until((r) => r.opened);
+  for (const link of home.routing.links()) link.drain(5_000, 'The relay shuts down.');
+  channel.channel!.write(Buffer.from('still here'));
+  await home.atAgent[0]!.until((r) => r.bytes === 10);
+  assert.equal(channel.closed, false);
+  await home.connectAgent('a1');
+  await channel.until((r) => r.closed);
+  assert.match(channel.error!.message, /another is there/);
+});
+
 test('a relay that stops tells its peers why, twice in order, and nothing is left', async (t) => {
   const [edge, home] = await Promise.all([testRelay(t, 'edge'), testRelay(t, 'home')]);
   await home.connectAgent('a1');

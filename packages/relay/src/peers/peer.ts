@@ -29,6 +29,8 @@ export class Peer {
   #failure: { readonly error: TunnelError; readonly until: number } | undefined;
   /** Whether a link was usable when last looked. */
   #up = false;
+  /** The relay said on one link that it shuts down: of the others that is still to come. */
+  #leaves: TunnelError | undefined;
 
   constructor(relay: RelayInfo, deps: PeerDeps) {
     this.relay = relay;
@@ -41,6 +43,7 @@ export class Peer {
 
   /** The best link now. Called for each channel: it waits for nothing and allocates nothing. */
   linkNow(traffic: Traffic): Link | undefined {
+    if (this.#leaves !== undefined) return undefined;
     let best = chooseLink(this.#links, traffic);
     if (best === undefined) return undefined;
     if (this.#wantsAnother()) void this.#dial().catch(() => {});
@@ -81,7 +84,7 @@ export class Peer {
   }
 
   get #usable(): boolean {
-    return this.#links.some((link) => !link.closed && !link.draining);
+    return this.#leaves === undefined && this.#links.some((link) => !link.closed && !link.draining);
   }
 
   /** A keystroke must find a link without bulk, and a channel one with room. */
@@ -104,6 +107,7 @@ export class Peer {
   async #dialOnce(): Promise<Link> {
     const { limits, log, onDialled, stopped, dial } = this.#deps;
     const { relay } = this;
+    if (this.#leaves !== undefined) throw this.#leaves;
     if (this.#failure !== undefined && this.#failure.until > performance.now()) {
       throw this.#failure.error;
     }
@@ -116,7 +120,10 @@ export class Peer {
         {
           onChannel: (channel) =>
             channel.reset('not-allowed', 'A relay opens channels on links that it dialled itself.'),
-          onDrain: (_deadlineMs, reason) => this.#look(new TunnelError('draining', reason)),
+          onDrain: (_deadlineMs, reason) => {
+            this.#leaves ??= new TunnelError('draining', reason);
+            this.#look(this.#leaves);
+          },
           onClose: (error) => {
             if (known.link === undefined) ends.abort(error);
             else this.#closed(known.link, error);

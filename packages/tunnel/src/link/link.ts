@@ -213,7 +213,8 @@ export class LinkCore
     if (this.#closed || this.#draining) return;
     this.#draining = this.#saidDrain = true;
     this.#queue({ case: 'drain', value: { deadlineMs, reason } });
-    this.#tellDraining();
+    // Several links may be drained in one go: who looks for another must not find the next one.
+    queueMicrotask(() => this.#tellDraining());
   }
 
   #tellDraining(): void {
