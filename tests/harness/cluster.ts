@@ -26,6 +26,8 @@ export interface Cluster extends AsyncDisposable {
   api(id: string): Client;
   log(id: string): string;
   line(to: RelayProcess): Promise<SteeredLine>;
+  /** A balancer before these members: each connection goes to the next one. */
+  balancer(ids: readonly string[]): Promise<CuttableLine>;
   /** Makes the workspace and starts its agent over that line. */
   agent(name: string, line: { readonly port: number }): Promise<AgentProcess>;
 }
@@ -94,6 +96,12 @@ export async function startCluster(
       own.defer(() => line[Symbol.asyncDispose]());
       const steered = Object.assign(line, { to });
       return steered;
+    },
+    async balancer(ids) {
+      let next = 0;
+      const line = await startCuttableLine(() => relay(ids[next++ % ids.length]!).port);
+      own.defer(() => line[Symbol.asyncDispose]());
+      return line;
     },
     async agent(name, line) {
       const created = await api(ids.at(-1)!).workspaces.create({ name, driver: 'external' });

@@ -27,6 +27,7 @@ export class FakeLink implements Link {
     stalls: 0,
     rttMs: undefined,
     bulk: false,
+    silent: false,
   };
   onClose: (error: TunnelError) => void = () => {};
 

@@ -43,6 +43,8 @@ export interface Resumable {
   readonly principal: Principal;
   readonly workload: string;
   readonly traffic: Traffic;
+  /** The present one, or the last. */
+  readonly link: Link;
   /** It has no link, or waits for the answer to Resume. */
   readonly detached: boolean;
   /** Gives it up: its user hears `onClose(error)`. Idempotent. */
@@ -61,6 +63,11 @@ export interface Resumer {
   onDetached(channel: Resumable, reason: TunnelError): void;
   /** Its link is asked to end, and still carries it: move the channel once another link is there. */
   onDraining?(channel: Resumable): void;
+  /**
+   * Its link does not answer, and may be dead or not: move the channel if a link that answers is there, else leave
+   * it where it is. Said again, twice a second, while that is so.
+   */
+  onSilent?(channel: Resumable): void;
   /** It goes on. */
   onAttached?(channel: Resumable): void;
   /** It is over, in order or (`why`) not: forget it. Exactly once. */
@@ -168,6 +175,11 @@ export interface LinkStats {
   readonly rttMs: number | undefined;
   /** True while bulk is flowing (in the last second) on this link. */
   readonly bulk: boolean;
+  /**
+   * True while the other side owes an answer for seconds: it may be dead, stand still, or be cut off. A link that
+   * answers is preferred. It is closed only once its liveness says so.
+   */
+  readonly silent: boolean;
 }
 
 /** One gRPC stream (or WebSocket) between two processes. */

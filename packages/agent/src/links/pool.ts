@@ -317,7 +317,8 @@ export class LinkPool implements PoolLinkEvents {
     }
     if (this.#stopping) return;
     if (this.#extra > 0) this.#shrink(live, now);
-    if (this.#extra < this.#max - this.#min && busy(live)) this.#grow();
+    const silent = live.length > 0 && live.every(({ stats }) => stats.silent);
+    if (this.#extra < this.#max - this.#min && (silent || busy(live))) this.#grow();
     this.#fill();
   }
 

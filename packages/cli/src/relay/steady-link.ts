@@ -1,5 +1,6 @@
 import { createResumer, TunnelError, type ChannelResumer, type Link } from '@burrow/tunnel';
 import { CliError, EXIT } from '../cli-error.ts';
+import { dialTwice } from './dial-twice.ts';
 
 /**
  * A link that is dialled anew when it is lost, or when its relay asks for it:
@@ -10,6 +11,8 @@ export class SteadyLink {
   readonly resumer: ChannelResumer;
   readonly #dial: () => Promise<Link>;
   #link: Link;
+  /** Links that did not answer when the present one was dialled, while they carry channels. */
+  readonly #silent = new Set<Link>();
   #dialling: Promise<Link> | undefined;
   #over = false;
 
@@ -18,6 +21,7 @@ export class SteadyLink {
     this.#dial = dial;
     this.resumer = createResumer({
       keepAlive: true,
+      onResumed: () => this.#leaveEmpty(),
       findLink: async (channel) => {
         try {
           return await this.usable();
@@ -44,17 +48,34 @@ export class SteadyLink {
   close(error: TunnelError): void {
     this.#over = true;
     this.resumer.stop(error);
-    this.#link.close(error);
+    for (const link of [this.#link, ...this.#silent]) link.close(error);
   }
 
   /** A link on which channels can be opened now; dials if need be. Rejects as `dial` does. */
   async usable(): Promise<Link> {
-    if (!this.#link.closed && !this.#link.draining) return this.#link;
-    this.#dialling ??= this.#dial().finally(() => (this.#dialling = undefined));
-    const link = await this.#dialling;
+    const { closed, draining, stats } = this.#link;
+    if (!closed && !draining && !stats.silent) return this.#link;
+    this.#dialling ??= this.#another().finally(() => (this.#dialling = undefined));
+    return this.#dialling;
+  }
+
+  async #another(): Promise<Link> {
+    const link = await dialTwice(this.#dial);
     if (this.#over) link.close(new TunnelError('cancelled', 'The client has finished.'));
-    // The old one ends by itself: its relay drains, or it is lost.
-    else this.#link = link;
+    else {
+      // It ends by itself when its relay drains, or it is lost; one that was only silent may come back.
+      if (!this.#link.closed) this.#silent.add(this.#link);
+      this.#link = link;
+      this.#leaveEmpty();
+    }
     return link;
+  }
+
+  #leaveEmpty(): void {
+    for (const link of this.#silent) {
+      if (!link.closed && link.stats.channels > 0) continue;
+      this.#silent.delete(link);
+      link.close(new TunnelError('cancelled', 'Another link has taken its place.'));
+    }
   }
 }

@@ -227,6 +227,7 @@ export class ClientChannels {
         cut ? (error?.message ?? '') : `after ${seconds} s${why}`,
       );
     };
+    let looking = false;
     const joined = join({
       onEnd: (error) => {
         // Another relay was asked that did not have the agent (any more).
@@ -241,6 +242,18 @@ export class ClientChannels {
           () => joined.detach('The link drains, and another is there.'),
           () => {},
         );
+      },
+      onSilent: () => {
+        if (looking) return;
+        looking = true;
+        const still = (): boolean => !joined.closed && link.stats.silent;
+        reach
+          .around(route, still, this.#gone.signal)
+          .then((found) => {
+            looking = false;
+            if (found) joined.detach('The link does not answer, and another does.');
+          })
+          .catch(() => {});
       },
     });
     const open: OpenChannel = {

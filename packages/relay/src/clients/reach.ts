@@ -4,6 +4,7 @@ import { mayOpen } from '../auth/may-open.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { WorkspaceDirectory, WorkspaceRoute } from '../control/directory.ts';
 import type { LinkChooser } from '../routing/router.ts';
+import { sidestep } from '../routing/sidestep.ts';
 import type { ClientLimits } from './limits.ts';
 import { noAgent, noSuchWorkspace, notRunning } from './sentences.ts';
 
@@ -62,6 +63,11 @@ export class Reach {
   another(route: WorkspaceRoute, signal: AbortSignal): Promise<void> {
     const within = AbortSignal.timeout(this.#deps.waitForAgentMs);
     return this.#deps.router.waitFor(route.agentId, AbortSignal.any([signal, within]));
+  }
+
+  /** True: the agent has a link that answers, and `still` says that one is needed. Looks for as long as that is so. */
+  around(route: WorkspaceRoute, still: () => boolean, signal: AbortSignal): Promise<boolean> {
+    return sidestep(this.#deps.router, route.agentId, 'interactive', still, signal);
   }
 
   /** What went over the link was refused: it does not lead to the agent. */

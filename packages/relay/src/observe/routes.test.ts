@@ -21,6 +21,7 @@ function fakeLink(bytes: number): Link {
       stalls: 1,
       rttMs: 4,
       bulk: false,
+      silent: false,
     },
     open: () => {
       throw new Error('not used');

@@ -11,6 +11,7 @@ import {
   type Link,
   type Traffic,
 } from '@burrow/tunnel';
+import { sidestep } from '../routing/sidestep.ts';
 import type { PeersLog, PeersOptions } from './contracts.ts';
 
 export interface JoinDeps {
@@ -61,13 +62,25 @@ function pass(
   if (agentId === '') return refuse('protocol-error', 'A channel between relays names an agent.');
   const facts = { channel: uid, peer: from, agentId, user: what.principal.username };
   let joined: Joined | undefined;
+  /** The agent's link. */
+  let used: Link | undefined;
+  let looking = false;
   const events: JoinEvents = {
     onEnd: (error) =>
       log.debug({ ...facts, code: error?.code, reason: error?.message }, 'peer channel closed'),
     onDraining: () => void leaveTo(() => choose(agentId, traffic), joined),
+    onSilent: () => {
+      if (looking) return;
+      looking = true;
+      const still = (): boolean => joined?.closed === false && used?.stats.silent === true;
+      void sidestep({ choose }, agentId, traffic, still).then((found) => {
+        looking = false;
+        if (found) joined?.detach('The agent’s link does not answer, and another does.');
+      });
+    },
   };
   try {
-    joined = joinBest(() => choose(agentId, traffic), join, events);
+    joined = joinBest(() => (used = choose(agentId, traffic)), join, events);
     if (joined !== undefined) return log.debug(facts, 'peer channel joined');
     refuse('agent-gone', `The agent is not connected to the relay “${id}” any more.`);
   } catch (error) {

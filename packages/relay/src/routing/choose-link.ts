@@ -9,6 +9,8 @@ import type { Link, LinkStats, Traffic } from '@burrow/tunnel';
  * the least queued. Unknown traffic starts as bulk would: most of it never grows,
  * and a page's many small requests must not crowd the editor's link.
  *
+ * A link that does not answer comes last, whatever it carries.
+ *
  * Called for each new channel: it allocates nothing.
  */
 export function chooseLink(links: readonly Link[], traffic: Traffic): Link | undefined {
@@ -26,6 +28,7 @@ export function chooseLink(links: readonly Link[], traffic: Traffic): Link | und
 }
 
 function better(a: LinkStats, b: LinkStats, traffic: Traffic): boolean {
+  if (a.silent !== b.silent) return b.silent;
   if (traffic === 'interactive') {
     if (a.bulk !== b.bulk) return !a.bulk;
     if (a.bulk && a.queuedBytes !== b.queuedBytes) return a.queuedBytes < b.queuedBytes;

@@ -7,6 +7,7 @@ import {
   type ChannelHandler,
   type HelloInfo,
   type Link,
+  type LinkStats,
   type OpenOptions,
   type Resumable,
 } from '@burrow/tunnel';
@@ -36,6 +37,7 @@ const HANDLER: ChannelHandler = { onData() {}, onEnd() {}, onClose() {} };
 const POLL_MS = 60;
 
 interface FakeLink extends Link {
+  readonly stats: LinkStats & { silent: boolean };
   closed: boolean;
   draining: boolean;
   readonly opens: OpenOptions[];
@@ -58,6 +60,7 @@ function fakeLink(id: string): FakeLink {
       stalls: 0,
       rttMs: 1,
       bulk: false,
+      silent: false,
     },
     opens,
     open(options) {
@@ -80,17 +83,20 @@ class FakePeers {
   readonly links = new Map<string, FakeLink>();
   readonly dials: string[] = [];
   readonly dead = new Set<string>();
+  /** Takes connections and says nothing. */
+  readonly mute = new Set<string>();
   readonly #lost = new Set<(relay: RelayInfo, reason: TunnelError) => void>();
 
   linkNow(relay: RelayInfo): Link | undefined {
     const link = this.links.get(relay.incarnation);
     return link === undefined || link.closed || link.draining ? undefined : link;
   }
-  async link(relay: RelayInfo): Promise<Link> {
+  async link(relay: RelayInfo, signal: AbortSignal): Promise<Link> {
     const up = this.linkNow(relay);
     if (up !== undefined) return up;
     this.dials.push(relay.id);
     await Promise.resolve();
+    if (this.mute.has(relay.id)) await sleep(3_000, undefined, { signal });
     if (this.dead.has(relay.id)) throw new TunnelError('unavailable', `${relay.id} is dead`);
     const link = fakeLink(`to-${relay.id}`);
     this.links.set(relay.incarnation, link);
@@ -268,6 +274,51 @@ test('an entry that leads to a dead relay: one dial, the other relay is used, an
   assert.deepEqual(peers.dials, ['dead', 'alive']);
 });
 
+test('a relay that takes connections and says nothing: the agent’s next one is not waited for', async (t) => {
+  const { edge, home, peers } = await stand(t);
+  const [mute, alive] = [await home('mute'), await home('alive')];
+  mute.registry.add('agent', 'l', '01');
+  alive.registry.add('agent', 'l2', '01');
+  peers.mute.add('mute');
+  const asked = performance.now();
+  await edge.waitFor('agent', soon());
+  assert.ok(performance.now() - asked < 2_000);
+  assert.equal(edge.open('agent', OPEN, HANDLER)?.link, peers.links.get(alive.info.incarnation));
+});
+
+test('a relay that does not answer: the agent’s other relay is dialled and used, until it answers', async (t) => {
+  const { edge, home, linkTo, peers } = await stand(t);
+  const [still, other] = [await home('still'), await home('other')];
+  still.registry.add('agent', 'l', '01');
+  await edge.waitFor('agent', soon());
+  other.registry.add('agent', 'l2', '01');
+  await sleep(5);
+  linkTo(still.info).stats.silent = true;
+  assert.equal(edge.choose('agent', 'auto'), linkTo(still.info), 'as long as no other is known');
+  await Promise.all([edge.around!('agent'), edge.around!('agent')]);
+  assert.deepEqual(peers.dials, ['still', 'other']);
+  assert.equal(edge.choose('agent', 'auto'), linkTo(other.info));
+  assert.equal(edge.open('agent', OPEN, HANDLER)?.link, linkTo(other.info));
+  linkTo(still.info).stats.silent = false;
+  linkTo(other.info).stats.silent = true;
+  assert.equal(edge.choose('agent', 'auto'), linkTo(still.info));
+});
+
+test('an own link that does not answer gives way to another relay’s that does', async (t) => {
+  const { edge, home, linkTo } = await stand(t);
+  const own = fakeLink('own');
+  edge.add('agent', own, HELLO);
+  own.stats.silent = true;
+  await edge.around!('agent');
+  assert.equal(edge.open('agent', OPEN, HANDLER)?.link, own, 'nobody else has it');
+  const { registry, info } = await home('home');
+  registry.add('agent', 'l', '01');
+  await edge.around!('agent');
+  assert.equal(edge.open('agent', OPEN, HANDLER)?.link, linkTo(info));
+  own.stats.silent = false;
+  assert.equal(edge.open('agent', OPEN, HANDLER)?.link, own);
+});
+
 test('the relay says that it does not have the agent: its route is dropped and others are asked', async (t) => {
   const { edge, home, linkTo } = await stand(t);
   const before = await home('before');
@@ -380,7 +431,7 @@ test('of two relays that have the agent a keystroke goes over the link without b
   const [first, second] = [await home('first'), await home('second')];
   for (const { registry, info } of [first, second]) {
     registry.add('agent', 'l', '01');
-    await peers.link(info);
+    await peers.link(info, soon());
   }
   await edge.waitFor('agent', soon());
   Object.assign(linkTo(first.info).stats, { bulk: true });

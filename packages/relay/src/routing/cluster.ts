@@ -12,6 +12,7 @@ import { chooseLink } from './choose-link.ts';
 import { REGISTRY_LIMITS } from './limits.ts';
 import type { MemoryRouting } from './memory.ts';
 import type { AgentRoute, Registry, RelayInfo } from './registry.ts';
+import { reachOne } from './reach-one.ts';
 import { RouteCache } from './route-cache.ts';
 import { RouteSearch, type SearchDeps } from './route-search.ts';
 import type { LinkChooser, LinkRegistry, Router } from './router.ts';
@@ -53,6 +54,8 @@ export function clusterRouting(options: ClusterRoutingOptions): ClusterRouting {
   const absent = new Map<string, number>();
   const searches = new Map<string, RouteSearch>();
   const renewals = new Set<string>();
+  /** One for all who look for a way around a silent link of the agent. */
+  const detours = new Map<string, Promise<void>>();
   const leadsTo = new WeakMap<Link, RelayInfo>();
   const watchers = new WeakMap<AgentRoute, Watcher>();
   const stopped = new AbortController();
@@ -101,7 +104,43 @@ export function clusterRouting(options: ClusterRoutingOptions): ClusterRouting {
   }
 
   function choose(agentId: string, traffic: Traffic): Link | undefined {
-    return local.choose(agentId, traffic) ?? remote(agentId, traffic)?.link;
+    const here = local.choose(agentId, traffic);
+    if (here?.stats.silent === false) return here;
+    const there = remote(agentId, traffic)?.link;
+    return there?.stats.silent === false ? there : (here ?? there);
+  }
+
+  /** What is here does not answer, and another relay's link to the agent does. */
+  function betterElsewhere(agentId: string, traffic: Traffic): boolean {
+    return (
+      local.choose(agentId, traffic)?.stats.silent === true &&
+      remote(agentId, traffic)?.link.stats.silent === false
+    );
+  }
+
+  async function goAround(agentId: string): Promise<void> {
+    const { signal } = stopped;
+    let routes = cache.get(agentId)?.routes ?? [];
+    try {
+      routes = await registry.find(agentId, signal);
+    } catch {
+      // The registry is away: what was known may still be so.
+    }
+    const here = routes.filter((route) => deps.mayHave(agentId, route));
+    cache.set(agentId, here);
+    const others = here.filter(({ relay }) => peers.linkNow(relay) === undefined);
+    await reachOne(others, deps, signal);
+  }
+
+  function around(agentId: string): Promise<void> {
+    let detour = detours.get(agentId);
+    if (detour === undefined) {
+      detour = goAround(agentId)
+        .catch(() => {})
+        .finally(() => detours.delete(agentId));
+      detours.set(agentId, detour);
+    }
+    return detour;
   }
 
   function openRemote(agentId: string, open: OpenOptions, handler: Parameters<Router['open']>[2]) {
@@ -136,6 +175,7 @@ export function clusterRouting(options: ClusterRoutingOptions): ClusterRouting {
         else inner.onDetached(channel, reason);
       },
       onDraining: (channel) => inner?.onDraining?.(channel),
+      onSilent: (channel) => inner?.onSilent?.(channel),
       onAttached: (channel) => inner?.onAttached?.(channel),
       onOver(channel, why) {
         const { opened } = channel as Resumable & Partial<Channel>;
@@ -214,9 +254,12 @@ export function clusterRouting(options: ClusterRoutingOptions): ClusterRouting {
 
   return {
     open(agentId, open, handler) {
-      return local.open(agentId, open, handler) ?? openRemote(agentId, open, handler);
+      const elsewhere = betterElsewhere(agentId, open.traffic ?? 'auto');
+      const channel = elsewhere ? openRemote(agentId, open, handler) : undefined;
+      return channel ?? local.open(agentId, open, handler) ?? openRemote(agentId, open, handler);
     },
     choose,
+    around,
     waitFor,
     presence: (agentId) => local.presence(agentId),
     add(agentId, link, hello) {

@@ -34,4 +34,6 @@ export const REGISTRY_LIMITS = Object.freeze({
   /** A relay that could not be dialled is left alone so long, twice as long each time, up to the lease. */
   shunMs: 2_000,
   shunned: 10_000,
+  /** A relay that is well has answered a dial by then; the agent's next relay is dialled beside it. */
+  slowDialMs: 300,
 });

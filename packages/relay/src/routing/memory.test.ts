@@ -48,6 +48,7 @@ function link(id: string, stats: Partial<LinkStats> = {}, fails?: TunnelError): 
       stalls: 0,
       rttMs: undefined,
       bulk: false,
+      silent: false,
       ...stats,
     },
     get opens() {
@@ -87,6 +88,18 @@ test('bulk among equals takes the least queued', () => {
     link('short', { bulk: true, queuedBytes: 1 }),
   ];
   assert.equal(chooseLink([long, short], 'bulk'), short);
+});
+
+test('a link that does not answer comes last, whatever the others carry', () => {
+  const [silent, busy] = [
+    link('silent', { silent: true }),
+    link('busy', { bulk: true, queuedBytes: 9, channels: 9 }),
+  ];
+  for (const traffic of ['interactive', 'bulk', 'auto'] as const) {
+    assert.equal(chooseLink([silent, busy], traffic), busy);
+    assert.equal(chooseLink([busy, silent], traffic), busy);
+    assert.equal(chooseLink([silent], traffic), silent, 'it may be no more than slow');
+  }
 });
 
 test('draining and closed links are never chosen', () => {

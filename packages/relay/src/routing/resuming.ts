@@ -68,8 +68,8 @@ export function resumingRouter(
       const agentId = agents.get(channel);
       if (agentId === undefined) return undefined;
       const link = chosen(channel, agentId);
-      if (link !== undefined) return link;
-      await wait(agentId);
+      if (link?.stats.silent === false) return link;
+      await (link === undefined ? wait(agentId) : inner.around?.(agentId));
       return signal.aborted ? undefined : chosen(channel, agentId);
     },
     workloadOf: (channel) => agents.get(channel),
@@ -97,6 +97,7 @@ export function resumingRouter(
       return channel;
     },
     choose: (agentId, traffic) => inner.choose(agentId, traffic),
+    around: (agentId) => inner.around?.(agentId) ?? Promise.resolve(),
     waitFor: (agentId, signal) => inner.waitFor(agentId, signal),
     presence: (agentId) => inner.presence(agentId),
     failed: (agentId, link, error) => inner.failed?.(agentId, link, error),

@@ -3,6 +3,7 @@ import type { Peers } from '../peers/index.ts';
 import { abortable } from './abortable.ts';
 import { REGISTRY_LIMITS } from './limits.ts';
 import type { MemoryRouting } from './memory.ts';
+import { reachOne } from './reach-one.ts';
 import type { AgentRoute, Registry } from './registry.ts';
 import type { RouteCache } from './route-cache.ts';
 import type { Shunned } from './shunned.ts';
@@ -104,18 +105,19 @@ export class RouteSearch {
   async #look(signal: AbortSignal): Promise<TunnelError | undefined> {
     const { cache, registry } = this.#deps;
     const known = cache.get(this.#agentId);
-    if (known !== undefined && !known.stale && (await this.#reach(known.routes, signal))) return;
+    if (known !== undefined && !known.stale && (await reachOne(known.routes, this.#deps, signal)))
+      return;
     try {
       const routes = await registry.find(this.#agentId, signal);
       this.#failingSince = undefined;
       const here = routes.filter((route) => this.#deps.mayHave(this.#agentId, route));
       cache.set(this.#agentId, here);
-      await this.#reach(here, signal);
+      await reachOne(here, this.#deps, signal);
       return undefined;
     } catch (error) {
       if (signal.aborted || !(error instanceof TunnelError)) throw error;
       // Nobody can say whether it is still so: then it is worth a try.
-      if (known !== undefined && (await this.#reach(known.routes, signal))) {
+      if (known !== undefined && (await reachOne(known.routes, this.#deps, signal))) {
         cache.set(this.#agentId, known.routes);
         return undefined;
       }
@@ -123,22 +125,5 @@ export class RouteSearch {
       this.#failingSince ??= now;
       return now - this.#failingSince >= REGISTRY_LIMITS.patienceMs ? error : undefined;
     }
-  }
-
-  /** Dials until one of the relays has a link. A relay that cannot be reached is left alone for a while. */
-  async #reach(routes: readonly AgentRoute[], signal: AbortSignal): Promise<boolean> {
-    const { peers, shunned } = this.#deps;
-    for (const { relay } of routes) {
-      if (shunned.has(relay.incarnation)) continue;
-      try {
-        await peers.link(relay, signal);
-        shunned.reached(relay.incarnation);
-        return true;
-      } catch (error) {
-        if (signal.aborted) throw error;
-        shunned.failed(relay.incarnation);
-      }
-    }
-    return false;
   }
 }

@@ -42,6 +42,11 @@ export interface LinkChooser extends Pick<Router, 'waitFor' | 'presence'> {
    * not chosen again. Never throws.
    */
   failed?(agentId: string, link: Link, error: TunnelError): void;
+  /**
+   * The link of `choose` is silent: looks whether another relay leads to the agent, and dials it. Resolves when it
+   * has looked, whatever it found: `choose` again. Never rejects.
+   */
+  around?(agentId: string): Promise<void>;
 }
 
 /** What the links room tells routing. */

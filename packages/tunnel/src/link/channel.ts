@@ -364,6 +364,10 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
     if (this.#opener) this.#refuge?.onDraining?.(this);
   }
 
+  onSilent(): void {
+    if (this.#opener) this.#refuge?.onSilent?.(this);
+  }
+
   onLinkLost(error: TunnelError): void {
     if (this.#state === 'over') return;
     if (outlivesItsLink(error)) this.onDetached(error);

@@ -22,6 +22,8 @@ export interface Endpoint extends Sender, Viewed {
   onResumed(position: Position): void;
   /** The link is to end soon. */
   onDraining(): void;
+  /** The other side of the link does not answer, and may be dead. Said again, twice a second, while that is so. */
+  onSilent(): void;
   /** This attachment has ended; the channel has not. */
   onDetached(error: TunnelError): void;
   /** The link is gone. */

@@ -27,6 +27,11 @@ export interface JoinEvents {
   onEnd?(error?: TunnelError): void;
   /** The link towards the agent is to end soon: once another way is there, `detach`. */
   onDraining?(): void;
+  /**
+   * The link towards the agent does not answer: should one that does be there, `detach`. Said again, twice a
+   * second, while that is so.
+   */
+  onSilent?(): void;
 }
 
 /** What is known of a switched channel: nothing of it is needed to pass frames on. */
@@ -304,6 +309,11 @@ export class Leg implements Endpoint, Joined {
   onDraining(): void {
     // The opener is asked over its own link, and moves by itself.
     if (this.#outgoing) this.#events?.onDraining?.();
+  }
+
+  onSilent(): void {
+    // The opener sees for itself whether its own link answers.
+    if (this.#outgoing) this.#events?.onSilent?.();
   }
 
   /** All has been passed on, except the acknowledgements of it. */

@@ -11,6 +11,9 @@ import {
   MAX_QUEUED_CONTROL_FRAMES,
   PING_AFTER_MS,
   PONG_WITHIN_MS,
+  PROBE_AFTER_MS,
+  SILENT_AFTER_MS,
+  SILENT_ROUND_TRIPS,
 } from '../limits.ts';
 import type { LinkTap } from '../trace/link-tap.ts';
 import { type TraceableLink, traces } from '../trace/traces.ts';
@@ -102,6 +105,11 @@ export class LinkCore
   #pongWithinMs = PONG_WITHIN_MS;
   #heardAt = performance.now();
   #pingedAt = 0;
+  /** When something was first said since the peer was last heard; 0: nothing was. Pings and Pongs say nothing. */
+  #saidAt = 0;
+  /** The peer was asked for an answer to that; 0: not yet. */
+  #probedAt = 0;
+  #silent = false;
   #scheduled = false;
   #sending = false;
   #closed = false;
@@ -178,6 +186,10 @@ export class LinkCore
 
   get rttMs(): number | undefined {
     return this.#rtt.smoothedMs;
+  }
+
+  get silent(): boolean {
+    return this.#silent;
   }
 
   /** Whether bulk went out or came in during the last second. */
@@ -374,6 +386,7 @@ export class LinkCore
     if (this.#closed || this.#sending) return;
     const now = performance.now();
     batch.tap = this.#tap;
+    if (this.#saidAt === 0 && this.#hasToSay) this.#saidAt = now;
     this.#encodeControl();
     const emitted = this.#emitInteractive(now);
     const all = this.#scheduler.hasBulk ? this.#emitBulk(now, emitted) : emitted;
@@ -384,6 +397,15 @@ export class LinkCore
     }
     if (all !== undefined) for (const endpoint of all) endpoint.afterEmit();
   };
+
+  get #hasToSay(): boolean {
+    return (
+      this.#control.length > 0 ||
+      (this.#creditNow?.size ?? 0) > 0 ||
+      this.#scheduler.hasInteractive ||
+      this.#scheduler.hasBulk
+    );
+  }
 
   #encodeControl(): void {
     if (this.#control.length > 0) {
@@ -470,14 +492,7 @@ export class LinkCore
 
   onSent(): void {
     this.#sending = false;
-    if (
-      this.#control.length > 0 ||
-      this.#pongs.length > 0 ||
-      this.#pings.length > 0 ||
-      (this.#creditNow?.size ?? 0) > 0 ||
-      this.#scheduler.hasInteractive ||
-      this.#scheduler.hasBulk
-    ) {
+    if (this.#pongs.length > 0 || this.#pings.length > 0 || this.#hasToSay) {
       // At once: this is already the turn after the one that filled the batch.
       this.#flush();
     }
@@ -486,7 +501,8 @@ export class LinkCore
   onBytes(chunk: Buffer): void {
     if (this.#closed) return;
     this.#heardAt = performance.now();
-    this.#pingedAt = 0;
+    this.#pingedAt = this.#saidAt = this.#probedAt = 0;
+    this.#silent = false;
     try {
       this.#decoder.push(chunk);
     } catch (cause) {
@@ -710,6 +726,23 @@ export class LinkCore
       this.#pingedAt = now;
       this.#ping(now);
     }
+    if (!this.#closed) this.#checkAnswers(now);
+  }
+
+  #checkAnswers(now: number): void {
+    if (!this.#silent) {
+      if (this.#saidAt === 0) return;
+      if (this.#probedAt === 0) {
+        if (now - this.#saidAt < PROBE_AFTER_MS) return;
+        this.#probedAt = now;
+        this.#ping(now);
+        return;
+      }
+      const patience = Math.max(SILENT_AFTER_MS, SILENT_ROUND_TRIPS * this.rttEstimateMs);
+      if (now - this.#probedAt < patience) return;
+      this.#silent = true;
+    }
+    for (const endpoint of [...this.#endpoints.values()]) endpoint.onSilent();
   }
 
   #end(error: TunnelError): void {

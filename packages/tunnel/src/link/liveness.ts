@@ -1,5 +1,8 @@
 import { LIVENESS_GRAIN_MS } from '../limits.ts';
 
+/** The timer is never that late in a process that runs. */
+const STOOD_STILL_MS = 4 * LIVENESS_GRAIN_MS;
+
 /** Anything that must be looked at every half second. One timer serves all links of the process. */
 export interface Watched {
   check(now: number): void;
@@ -20,7 +23,13 @@ export function unwatch(link: Watched): void {
   timer = undefined;
 }
 
+let checkedAt = -Infinity;
+
 /** What the timer does; `now` in ms of `performance.now()`. */
 export function checkAll(now: number): void {
+  const late = now - checkedAt > STOOD_STILL_MS;
+  checkedAt = now;
+  // This process itself stood still: what came meanwhile is read first.
+  if (late) return;
   for (const link of watched) link.check(now);
 }

@@ -120,6 +120,7 @@ export class PendingResume implements Endpoint, IncomingResume {
 
   afterEmit(): void {}
   onDraining(): void {}
+  onSilent(): void {}
   emitCredit(): void {}
 
   onReset(): void {

@@ -36,6 +36,9 @@ interface Search {
   readonly abort: AbortController;
   readonly deadline: NodeJS.Timeout;
   tries: number;
+  looking: boolean;
+  /** The channel is where nobody answers: only a link that does is better. */
+  silent: boolean;
 }
 
 /** Between tries: 0, then 50 ms, doubling. */
@@ -66,6 +69,8 @@ export function createResumer(options: ResumerOptions): ChannelResumer {
       abort: new AbortController(),
       deadline: setTimeout(late, windowMs),
       tries: 0,
+      looking: false,
+      silent: false,
     };
     if (options.keepAlive !== true) search.deadline.unref();
     searches.set(channel, search);
@@ -83,16 +88,23 @@ export function createResumer(options: ResumerOptions): ChannelResumer {
 
   async function look(channel: Resumable, search: Search): Promise<void> {
     const { signal } = search.abort;
+    if (search.looking) return;
+    search.looking = true;
     while (!signal.aborted) {
       const wait = Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** (search.tries - 1));
       try {
         if (search.tries++ > 0) await sleep(wait, undefined, { signal, ref: false });
+        if (search.silent && !search.lost && !channel.link.stats.silent) return void end(channel);
         const link = await options.findLink(channel, signal);
         if (link === undefined || signal.aborted) continue;
+        if (search.silent && link.stats.silent) continue;
+        // From here on it may be lost again at any moment.
+        search.looking = false;
         link.resume(channel, options.workloadOf?.(channel));
         return;
       } catch {
         // No link now, or it ended meanwhile: the deadline bounds all of it.
+        search.looking = true;
       }
     }
   }
@@ -114,6 +126,14 @@ export function createResumer(options: ResumerOptions): ChannelResumer {
     onDraining(channel) {
       if (stopped !== undefined || searches.has(channel)) return;
       void look(channel, begin(channel, new TunnelError('draining', 'Its link drains.')));
+    },
+    onSilent(channel) {
+      if (stopped !== undefined) return;
+      const search =
+        searches.get(channel) ??
+        begin(channel, new TunnelError('link-silent', 'Its link does not answer.'));
+      search.silent = true;
+      void look(channel, search);
     },
     onAttached(channel) {
       const search = end(channel);

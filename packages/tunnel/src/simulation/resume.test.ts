@@ -10,18 +10,23 @@ test(`${RUNS} random worlds: bytes arrive exactly once and in order, whatever is
   mock.timers.enable({ apis: ['setTimeout'] });
   t.after(() => mock.timers.reset());
   let attachments = 0;
+  let moves = 0;
   let cuts = 0;
   let resets = 0;
   for (let seed = FIRST; seed < FIRST + RUNS; seed++) {
     try {
       const outcome = await simulate(seed);
       attachments += outcome.attachments;
+      moves += outcome.moves;
       cuts += outcome.cuts;
       if (outcome.reset) resets++;
     } catch (cause) {
       throw new Error(`seed ${seed}: ${(cause as Error).message}`, { cause });
     }
   }
-  t.diagnostic(`${cuts} disturbances, ${attachments} attachments, ${resets} resets`);
+  t.diagnostic(
+    `${cuts} disturbances, ${attachments} attachments, ${moves} away from silent links, ${resets} resets`,
+  );
   assert.ok(attachments > RUNS, 'the simulation resumed nothing');
+  assert.ok(moves > 0, 'no link fell silent');
 });

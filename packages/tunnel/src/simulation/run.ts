@@ -8,6 +8,8 @@ import { turn, World } from './world.ts';
 
 export interface Outcome {
   readonly attachments: number;
+  /** Away from links that did not answer. */
+  readonly moves: number;
   readonly cuts: number;
   readonly steps: number;
   readonly reset: boolean;
@@ -17,7 +19,7 @@ export interface Outcome {
 const MAX_STEPS = 60_000;
 
 /**
- * One channel through a random world: hops are cut, left half-open, re-made;
+ * One channel through a random world: hops are cut, left half-open, fall silent, are re-made;
  * the opener moves back and forth while old attachments still deliver; readers
  * are slow; intruders ask for the channel. Throws when a byte is lost, doubled
  * or out of order, when a half-close is, when something is left behind, or when it gets stuck.
@@ -89,7 +91,7 @@ export async function simulate(seed: number): Promise<Outcome> {
       assert.ok(end.ended && end.sentEnd);
     }
   }
-  return { attachments: world.attachments, cuts, steps, reset };
+  return { attachments: world.attachments, moves: world.moves, cuts, steps, reset };
 }
 
 function describe({ opener, agent, lost, keeper, opens, wires, links }: World): string {
@@ -117,7 +119,7 @@ function isOver(world: World): boolean {
 
 async function disturb(world: World, random: Random): Promise<void> {
   const wire = random.pick(world.wires.filter(({ cut }) => !cut));
-  switch (random.int(5)) {
+  switch (random.int(6)) {
     case 0:
     case 1:
       if (wire !== undefined) wire.cut = true;
@@ -133,6 +135,9 @@ async function disturb(world: World, random: Random): Promise<void> {
     case 3:
       if (world.live(0).length < 4) await world.connect(0);
       world.resume();
+      break;
+    case 4:
+      world.fallSilent();
       break;
     default:
       world.intrude();

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import type { TunnelError } from '../errors.ts';
+import { PROBE_AFTER_MS, SILENT_AFTER_MS } from '../limits.ts';
 import { greetAsAcceptor, greetAsDialler } from '../link/handshake.ts';
 import { ChannelKeeper } from '../link/keeper.ts';
-import { joinChannel, resumeChannel } from '../link/switch.ts';
+import type { LinkCore } from '../link/link.ts';
+import { joinChannel, resumeChannel, type Joined, type JoinEvents } from '../link/switch.ts';
 import { TEST_HELLO, TEST_WELCOME } from '../testing/link-pair.ts';
 import type { Channel, Link, LinkHandler, Resumable, Resumer } from '../types.ts';
 import { SimulatedEnd } from './end.ts';
@@ -34,6 +36,8 @@ export class World implements Resumer {
   readonly #lost = new Set<Resumable>();
   #resumable: Resumable | undefined;
   attachments = 1;
+  /** Away from links that did not answer. */
+  moves = 0;
   opens = 0;
 
   constructor(random: Random, relays: number, bytes: { up: number; down: number }) {
@@ -72,6 +76,11 @@ export class World implements Resumer {
     this.#lost.delete(channel);
   }
 
+  /** Perhaps to a link that answers no better, perhaps to the same. */
+  onSilent(): void {
+    if (this.resume()) this.moves++;
+  }
+
   onOver(channel: Resumable): void {
     this.#lost.delete(channel);
     this.#resumable = undefined;
@@ -90,7 +99,12 @@ export class World implements Resumer {
           onResume: (resume) => {
             const to = this.#usable(hop + 1);
             if (to === undefined) return resume.refuse('agent-gone', 'No link leads there now.');
-            resumeChannel(resume, to);
+            const joined: Joined = resumeChannel(
+              resume,
+              to,
+              {},
+              this.#leaving(hop, () => joined),
+            );
           },
           onClose: () => {},
         };
@@ -123,6 +137,16 @@ export class World implements Resumer {
     return this.#hops.length;
   }
 
+  /** On some link time passes without an answer. What was sent may still arrive. */
+  fallSilent(): void {
+    const edge = this.#random.pick(this.live(this.#random.int(this.#hops.length)));
+    if (edge === undefined) return;
+    const now = performance.now();
+    for (const ms of [PROBE_AFTER_MS, PROBE_AFTER_MS + 2 * SILENT_AFTER_MS]) {
+      (edge.near as LinkCore).check(now + ms);
+    }
+  }
+
   sweep(): void {
     for (const edges of this.#hops) {
       for (let i = edges.length - 1; i >= 0; i--) if (edges[i]!.wire.dead) edges.splice(i, 1);
@@ -143,7 +167,23 @@ export class World implements Resumer {
   #pass(hop: number, channel: Channel): void {
     const to = this.#usable(hop + 1);
     if (to === undefined) channel.reset('agent-gone', 'No link leads there now.');
-    else joinChannel(channel, to);
+    else {
+      const joined: Joined = joinChannel(
+        channel,
+        to,
+        {},
+        this.#leaving(hop, () => joined),
+      );
+    }
+  }
+
+  /** What a relay does with a channel whose link onward does not answer: it is left to its ends where another link is. */
+  #leaving(hop: number, joined: () => Joined): JoinEvents {
+    return {
+      onSilent: () => {
+        if (this.live(hop + 1).length > 1) joined().detach('The link does not answer.');
+      },
+    };
   }
 
   // ---- the opener ------------------------------------------------------------
