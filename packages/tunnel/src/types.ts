@@ -237,6 +237,8 @@ export interface WelcomeInfo {
   readonly workload: string;
   readonly minLinks: number;
   readonly maxLinks: number;
+  /** Bytes that the dialler may send on a new channel before it is answered; 0 or undefined: 256 KiB. */
+  readonly firstWindow?: number;
 }
 
 /**

@@ -122,6 +122,7 @@ export class Acceptor {
           workload: peer.proof,
           minLinks: 1,
           maxLinks: limits.linksPerPeer,
+          firstWindow: limits.firstWindowBytes,
         };
       },
       handler: this.#handler(peer, (error) => {

@@ -1,4 +1,4 @@
-import { DEFAULT_MAX_CHANNELS } from '@burrow/tunnel';
+import { DEFAULT_MAX_CHANNELS, SWITCH_GUARANTEE_BYTES } from '@burrow/tunnel';
 
 /** Every number of the room of relays, with its reason. */
 export const PEER_LIMITS = Object.freeze({
@@ -21,6 +21,8 @@ export const PEER_LIMITS = Object.freeze({
   /** Links being admitted at once. */
   pendingLinks: 100,
   channelsPerLink: DEFAULT_MAX_CHANNELS,
+  /** Comes unasked on each new channel, for an agent that may not take it. */
+  firstWindowBytes: SWITCH_GUARANTEE_BYTES,
   /** Beyond it another link is dialled, before the first is full. */
   crowdedChannels: DEFAULT_MAX_CHANNELS / 2,
   /** A page opens dozens of channels, a relay serves thousands of pages; a loop gone wild is still stopped. */

@@ -1,6 +1,6 @@
 import { TunnelError } from '../errors.ts';
 import type { ChannelErrorCode } from '../errors.ts';
-import { INITIAL_WINDOW_BYTES, WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES } from '../limits.ts';
+import { WRITE_HIGH_WATER_BYTES, WRITE_LOW_WATER_BYTES } from '../limits.ts';
 import type {
   Channel,
   ChannelHandler,
@@ -26,6 +26,8 @@ import { TrafficMeter } from './traffic-meter.ts';
 /** What a channel asks of its link. */
 export interface ChannelHost extends Link {
   readonly rttEstimateMs: number;
+  /** Bytes on a new channel before it is answered. */
+  readonly maySendFirst: number;
   /** The endpoint has something to send. */
   wake(endpoint: Endpoint): void;
   send(frame: FrameKind): void;
@@ -417,7 +419,7 @@ export class ChannelEnd implements Channel, Endpoint, Resumable {
     if (traces.active) traces.renamed(this.#uid, this.#host, uid);
     this.#uid = uid;
     this.#epoch = 1;
-    this.#attach({ received: 0, limit: INITIAL_WINDOW_BYTES, ended: false });
+    this.#attach({ received: 0, limit: this.#host.maySendFirst, ended: false });
     this.#refuge?.onAttached?.(this);
     return openFrame(this.#number, this.facts, this.#receive.limit, workload);
   }

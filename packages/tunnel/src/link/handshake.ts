@@ -1,13 +1,13 @@
 import { TunnelError } from '../errors.ts';
 import type { Frame } from '../gen/burrow/tunnel/v1/tunnel_pb.js';
-import { HELLO_TIMEOUT_MS, MIN_REVISION, REVISION } from '../limits.ts';
+import { HELLO_TIMEOUT_MS, INITIAL_WINDOW_BYTES, MIN_REVISION, REVISION } from '../limits.ts';
 import type { Transport } from '../transport.ts';
 import type { AcceptedLink, AcceptOptions, DialledLink, DialOptions } from '../types.ts';
 import { helloFromWire, sshServerToWire, welcomeFromWire } from '../wire/messages.ts';
 import { LinkCore } from './link.ts';
 
 /** What this revision of the package can do beyond the base protocol. */
-const CAPABILITIES: readonly string[] = ['resume'];
+const CAPABILITIES: readonly string[] = ['resume', 'first-window'];
 
 /** Sends Hello, waits for Welcome. Rejects with TunnelError when the relay refuses, or with the signal's reason. */
 export function greetAsDialler(
@@ -40,7 +40,11 @@ export function greetAsDialler(
           );
         }
         signal.removeEventListener('abort', onAbort);
-        link.established(handler, welcome, welcome.capabilities.includes('resume'));
+        const firstWindow = welcome.firstWindow || INITIAL_WINDOW_BYTES;
+        link.established(handler, welcome, {
+          resumes: welcome.capabilities.includes('resume'),
+          maySend: Math.min(firstWindow, INITIAL_WINDOW_BYTES),
+        });
         resolve({ link, welcome });
       },
       {
@@ -107,10 +111,19 @@ export function greetAsAcceptor(
         }
         const welcome = await options.welcome(hello);
         if (core.closed) return;
-        core.established(options.handler, welcome, hello.capabilities.includes('resume'), {
-          case: 'welcome',
-          value: { ...welcome, revision, capabilities: [...CAPABILITIES] },
-        });
+        const heeds = hello.capabilities.includes('first-window');
+        core.established(
+          options.handler,
+          welcome,
+          {
+            resumes: hello.capabilities.includes('resume'),
+            mayReceive: (heeds && welcome.firstWindow) || INITIAL_WINDOW_BYTES,
+          },
+          {
+            case: 'welcome',
+            value: { ...welcome, revision, capabilities: [...CAPABILITIES] },
+          },
+        );
         resolve({ link: core, hello });
       } catch (cause) {
         core.close(

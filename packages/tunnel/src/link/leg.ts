@@ -55,8 +55,10 @@ export class Leg implements Endpoint, Joined {
   #send!: SendWindow;
   #received = 0;
   #finReceived = false;
+  /** What this leg's peer may send before anything has come from it. */
+  readonly #first: number;
   /** The limit this leg's peer was told. */
-  #promised = INITIAL_WINDOW_BYTES;
+  #promised: number;
   /** What of it was taken from the pool. */
   #pooled = 0;
   #done = false;
@@ -71,6 +73,7 @@ export class Leg implements Endpoint, Joined {
     this.#host = host;
     this.#facts = facts;
     this.#outgoing = outgoing;
+    this.#first = this.#promised = outgoing ? INITIAL_WINDOW_BYTES : host.mayReceiveFirst;
     this.#awaits = { opened: outgoing, resumed: false };
     this.number = number;
     this.#meter = new TrafficMeter(facts.traffic ?? 'auto');
@@ -151,13 +154,18 @@ export class Leg implements Endpoint, Joined {
   /** The limit to tell this leg's peer now: what the far end allows, within the budgets of channel and process. */
   promise(): number {
     const onward = this.#other.#send;
-    const limit = Math.min(onward.limit, onward.sent + SWITCH_BUDGET_BYTES);
-    const sure = Math.max(onward.sent + SWITCH_GUARANTEE_BYTES, INITIAL_WINDOW_BYTES);
+    const limit = Math.min(onward.limit, onward.sent + this.#budget);
+    const sure = Math.max(onward.sent + SWITCH_GUARANTEE_BYTES, this.#first);
     const beyond = Math.max(0, Math.max(limit, this.#promised) - sure);
     if (beyond > this.#pooled) this.#pooled += switchPool.take(beyond - this.#pooled);
     else this.#giveBack(beyond);
     this.#promised = Math.max(this.#promised, Math.min(limit, sure + this.#pooled));
     return this.#promised;
+  }
+
+  /** Most channels carry little: the pool is for those that have used half of what they began with. */
+  get #budget(): number {
+    return this.#received < this.#first / 2 ? this.#first : SWITCH_BUDGET_BYTES;
   }
 
   #giveBack(keep: number): void {
@@ -184,8 +192,10 @@ export class Leg implements Endpoint, Joined {
     this.#host.onQueued(-sent);
     if (this.#queue.finSent) this.#send.sent += 1;
     this.#meter.sent(sent, now);
-    const sendable = Math.min(this.#send.limit, this.#send.sent + SWITCH_BUDGET_BYTES);
-    if (sendable - this.#other.#promised >= SWITCH_BUDGET_BYTES / 4) this.#other.creditSoon();
+    const other = this.#other;
+    const sendable = Math.min(this.#send.limit, this.#send.sent + other.#budget);
+    const worthSaying = Math.min(SWITCH_BUDGET_BYTES / 4, other.#first);
+    if (sendable - other.#promised >= worthSaying) other.creditSoon();
     return sent;
   }
 

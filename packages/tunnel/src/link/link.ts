@@ -7,6 +7,7 @@ import {
   BATCH_BYTES,
   DEFAULT_MAX_CHANNELS,
   IDLE_CREDIT_MS,
+  INITIAL_WINDOW_BYTES,
   MAX_DATA_BYTES,
   MAX_QUEUED_CONTROL_FRAMES,
   PING_AFTER_MS,
@@ -87,6 +88,9 @@ export class LinkCore
   readonly #maxChannels: number;
   readonly #keeper: ChannelKeeper | undefined;
   #resumes = false;
+  /** On a new channel before it is answered: of this side's own, and of the peer's. */
+  #maySend = INITIAL_WINDOW_BYTES;
+  #mayReceive = INITIAL_WINDOW_BYTES;
   #control: FrameKind[] = [];
   readonly #pings: number[] = [];
   readonly #pongs: number[] = [];
@@ -206,7 +210,7 @@ export class LinkCore
     const { target, principal, workload = '' } = options;
     const facts = { uid: newUid(), target, principal, metadata, workload, traffic };
     const resumer = this.#resumes ? options.resumer : undefined;
-    const channel = new ChannelEnd(this, number, true, facts, undefined, resumer);
+    const channel = new ChannelEnd(this, number, true, facts, this.#maySend, resumer);
     channel.setHandler(handler);
     this.attach(channel, openFrame(number, facts, channel.initialWindow, workload));
     return channel;
@@ -250,14 +254,20 @@ export class LinkCore
   established(
     handler: LinkHandler,
     times: { pingAfterMs: number; pongWithinMs: number },
-    resumes: boolean,
+    agreed: {
+      readonly resumes: boolean;
+      readonly maySend?: number;
+      readonly mayReceive?: number;
+    },
     welcome?: FrameKind,
   ): void {
     if (this.#closed) return;
     this.#handler = handler;
     this.#onRefused = undefined;
     this.#greeting = undefined;
-    this.#resumes = resumes;
+    this.#resumes = agreed.resumes;
+    this.#maySend = agreed.maySend ?? INITIAL_WINDOW_BYTES;
+    this.#mayReceive = agreed.mayReceive ?? INITIAL_WINDOW_BYTES;
     this.#pingAfterMs = times.pingAfterMs || PING_AFTER_MS;
     this.#pongWithinMs = times.pongWithinMs || PONG_WITHIN_MS;
     if (welcome !== undefined) this.#queue(welcome);
@@ -269,6 +279,16 @@ export class LinkCore
 
   get rttEstimateMs(): number {
     return this.#rtt.smoothedMs ?? 1;
+  }
+
+  /** Bytes on a new channel of this side's before it is answered. */
+  get maySendFirst(): number {
+    return this.#maySend;
+  }
+
+  /** The same for the peer's. */
+  get mayReceiveFirst(): number {
+    return this.#mayReceive;
   }
 
   /** The next channel number. Throws TunnelError when no channel may be opened. */

@@ -4,13 +4,24 @@ import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 
 import { INITIAL_WINDOW_BYTES, SWITCH_GUARANTEE_BYTES, SWITCH_POOL_BYTES } from '../limits.ts';
-import { linkPair, Recorder, type LinkPair } from '../testing/index.ts';
+import {
+  linkPair,
+  Recorder,
+  TEST_HELLO,
+  TEST_WELCOME,
+  transportPair,
+  type LinkPair,
+} from '../testing/index.ts';
 import type { Channel, Link, LinkHandler } from '../types.ts';
 import { Batch } from '../wire/encode.ts';
+import { greetAsAcceptor, greetAsDialler } from './handshake.ts';
+import type { LinkCore } from './link.ts';
 import { joinChannel } from './switch.ts';
 import { switchPool } from './switch-pool.ts';
 
 const AGENTS = 500;
+/** As relays say to one another. */
+const FIRST_BYTES = SWITCH_GUARANTEE_BYTES;
 const MiB = 1024 * 1024;
 
 function recording(at: Recorder[]): LinkHandler {
@@ -37,6 +48,7 @@ async function stand(count: number) {
       onChannel: (channel: Channel) => void joinChannel(channel, agents[next++]!.acceptor),
       onClose() {},
     },
+    welcome: { firstWindow: FIRST_BYTES },
   });
   const near: Recorder[] = [];
   for (let i = 0; i < count; i++) {
@@ -89,8 +101,8 @@ test('500 stuck agents behind one fast link hold their first windows and the poo
     sent = now;
   }
   const held = queued(links);
-  // The first window of each is allowed by the protocol itself; the rest is ours to bound.
-  assert.ok(held <= AGENTS * INITIAL_WINDOW_BYTES + SWITCH_POOL_BYTES, `${held} bytes held`);
+  // What each may begin with is promised unasked; the rest comes out of the pool.
+  assert.ok(held <= AGENTS * FIRST_BYTES + SWITCH_POOL_BYTES, `${held} bytes held`);
   assert.ok(held >= SWITCH_POOL_BYTES, `${held} bytes: the pool is used`);
   assert.ok(switchPool.left >= 0);
   for (const { channel } of near) channel!.reset('cancelled', 'done');
@@ -119,3 +131,69 @@ test('a channel goes on with its guarantee while others have the pool, byte for 
     switchPool.give(taken);
   }
 });
+
+test('channels that carry little take nothing from the pool', async () => {
+  const { far, near } = await stand(50);
+  for (const { channel } of near) channel!.write(Buffer.alloc(FIRST_BYTES / 4));
+  for (const recorder of far) await recorder.until((r) => r.bytes === FIRST_BYTES / 4);
+  assert.equal(switchPool.left, SWITCH_POOL_BYTES);
+  near[0]!.channel!.write(Buffer.alloc(MiB));
+  await far[0]!.until((r) => r.bytes === FIRST_BYTES / 4 + MiB);
+  assert.ok(switchPool.left < SWITCH_POOL_BYTES);
+  for (const { channel } of near) channel!.reset('cancelled', 'done');
+  while (switchPool.left < SWITCH_POOL_BYTES) await turn();
+});
+
+test('a new channel begins with what Welcome says, and goes on when it is answered', async () => {
+  const taken: Recorder[] = [];
+  const { dialler, acceptor, transports } = await linkPair({
+    acceptor: recording(taken),
+    welcome: { firstWindow: FIRST_BYTES },
+  });
+  assert.equal((acceptor as LinkCore).mayReceiveFirst, FIRST_BYTES);
+  const [out] = transports;
+  let sent = 0;
+  const pass = out.filter;
+  out.filter = (bytes) => ((sent += bytes.length), pass(bytes));
+  acceptorHears(transports, false);
+  const recorder = new Recorder();
+  recorder.channel = dialler.open(
+    { target: { kind: 'tcp', port: 1 }, principal: { userId: 'u', username: 'ann' } },
+    recorder,
+  );
+  recorder.channel.write(Buffer.alloc(INITIAL_WINDOW_BYTES));
+  for (let i = 0; i < 10; i++) await turn();
+  assert.ok(sent >= FIRST_BYTES && sent < FIRST_BYTES + 4096, `${sent} bytes before any answer`);
+  acceptorHears(transports, true);
+  while (taken.length === 0) await turn();
+  await taken[0]!.until((r) => r.bytes === INITIAL_WINDOW_BYTES);
+});
+
+test('of a dialler that does not heed it the usual beginning is taken', async () => {
+  const [near, far] = transportPair();
+  near.filter = (bytes) => [
+    Buffer.from(bytes.toString('latin1').replace('first-window', 'older-window'), 'latin1'),
+  ];
+  const accepting = greetAsAcceptor(far, {
+    welcome: () => ({ ...TEST_WELCOME, firstWindow: FIRST_BYTES }),
+    handler: recording([]),
+  });
+  const signal = AbortSignal.timeout(5_000);
+  await greetAsDialler(near, { hello: TEST_HELLO, handler: recording([]), signal });
+  const accepted = await accepting;
+  assert.equal((accepted!.link as LinkCore).mayReceiveFirst, INITIAL_WINDOW_BYTES);
+});
+
+/** What the dialler sends waits until it is heard. */
+function acceptorHears([out, at]: LinkPair['transports'], hears: boolean): void {
+  const { waiting, pass } = holding.get(out) ?? { waiting: [], pass: out.filter };
+  holding.set(out, { waiting, pass });
+  if (hears) {
+    out.filter = pass;
+    for (const bytes of waiting.splice(0)) at.inject(bytes);
+  } else out.filter = (bytes) => (waiting.push(...pass(bytes)), []);
+}
+const holding = new Map<
+  LinkPair['transports'][0],
+  { waiting: Buffer[]; pass: (bytes: Buffer) => Buffer[] }
+>();

@@ -1,5 +1,4 @@
 import { TunnelError } from '../errors.ts';
-import { INITIAL_WINDOW_BYTES } from '../limits.ts';
 import type { Channel, IncomingResume, Link, OpenOptions, Principal } from '../types.ts';
 import { ChannelEnd } from './channel.ts';
 import { type JoinEvents, type Joined, Leg, type SwitchedFacts } from './leg.ts';
@@ -41,7 +40,7 @@ export function joinChannel(
   const near = new Leg(from, incoming.number, told, false);
   const far = new Leg(to, number, told, true);
   near.join(far, incoming.sendLimit, events);
-  far.join(near, INITIAL_WINDOW_BYTES, events);
+  far.join(near, to.maySendFirst, events);
   const early = incoming.takeEarly();
   const finished = incoming.finReceived;
   from.replace(near);

@@ -94,7 +94,11 @@ const IGNORE: LinkHandler = {
 
 /** Two links over memory, greeted and ready. */
 export async function linkPair(
-  handlers: { dialler?: LinkHandler; acceptor?: LinkHandler } = {},
+  handlers: {
+    dialler?: LinkHandler;
+    acceptor?: LinkHandler;
+    welcome?: Partial<typeof TEST_WELCOME>;
+  } = {},
 ): Promise<LinkPair> {
   const transports = transportPair();
   const [dialled, accepted] = await Promise.all([
@@ -104,7 +108,7 @@ export async function linkPair(
       signal: AbortSignal.timeout(5_000),
     }),
     greetAsAcceptor(transports[1], {
-      welcome: () => TEST_WELCOME,
+      welcome: () => ({ ...TEST_WELCOME, ...handlers.welcome }),
       handler: handlers.acceptor ?? IGNORE,
     }),
   ]);

@@ -290,6 +290,16 @@ export declare type Welcome = Message<"burrow.tunnel.v1.Welcome"> & {
    * @generated from field: uint32 max_links = 12;
    */
   maxLinks: number;
+
+  /**
+   * What the dialler may send on a new channel of its own before the first
+   * Opened or Credit, in bytes. 0 means 256 KiB, and so does any value to a
+   * dialler without the capability "first-window". A relay that passes channels
+   * on for many says less: what it has promised to thousands it may have to hold.
+   *
+   * @generated from field: uint32 first_window = 13;
+   */
+  firstWindow: number;
 };
 
 /**
@@ -300,7 +310,9 @@ export declare const WelcomeSchema: GenMessage<Welcome>;
 
 /**
  * Answered at once, before any queued Data, by Pong with the same token. Ping
- * serves two ends. Liveness: see Welcome. Pacing: since frames arrive in order,
+ * serves two ends. Liveness: see Welcome; a side may also ask sooner, when it has
+ * said something and hears nothing: an opener then resumes over another link, if
+ * one answers, and this link stays until liveness ends it. Pacing: since frames arrive in order,
  * a Pong proves that all Data sent before its Ping has arrived. A sender of
  * bulk puts a Ping behind every so many bytes, and keeps no more in flight than
  * the measured rate times the round trip, so that no long queue forms in
@@ -476,7 +488,8 @@ export declare const PrincipalSchema: GenMessage<Principal>;
 
 /**
  * Opens a channel. Data may follow at once, up to initial_window bytes of the
- * *receiver's* default window (256 KiB), without waiting for Opened. Open is
+ * *receiver's* default window (256 KiB, or what Welcome says), without waiting
+ * for Opened. Open is
  * idempotent by uid within one agent instance.
  *
  * @generated from message burrow.tunnel.v1.Open
