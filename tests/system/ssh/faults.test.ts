@@ -54,12 +54,15 @@ async function withPassword(user: string, password: string, ...options: string[]
   return stand.ssh(
     [
       ...['-l', user, '-o', 'BatchMode=no', '-o', 'PubkeyAuthentication=no'],
-      ...['-o', 'PreferredAuthentications=password', '-o', 'NumberOfPasswordPrompts=1'],
-      ...[...options, gateway, 'echo in'],
+      ...['-o', 'PreferredAuthentications=password', ...options],
+      ...['-o', 'NumberOfPasswordPrompts=1', gateway, 'echo in'],
     ],
     { env: { PASSWORD: password, SSH_ASKPASS: askpass, SSH_ASKPASS_REQUIRE: 'force' } },
   );
 }
+
+/** ssh takes the first value of an option: before the one of `withPassword`. */
+const TEN_TRIES = ['-o', 'NumberOfPasswordPrompts=10'];
 
 const WRONG = `burrow_pat_${'A'.repeat(43)}`;
 
@@ -249,6 +252,33 @@ describe('limits', { timeout: 60_000 }, () => {
     // Another address of the same machine.
     const other = await withPassword('demo', stand.burrow.token, '-b', '127.0.0.2');
     assert.equal(other.stdout, 'in\n', other.stderr);
+  });
+
+  test('tries at one workspace are limited over all addresses; who was there before still works', async () => {
+    const known = '127.0.0.2';
+    for (const name of ['demo', 'nosuch']) {
+      const strangers = Array.from({ length: 5 }, (_, i) =>
+        withPassword(name, WRONG, '-b', `127.0.${name.length}.${i + 1}`, ...TEN_TRIES),
+      );
+      assert.ok((await Promise.all(strangers)).every((ran) => ran.code === 255));
+    }
+    const elsewhere = await Promise.all(
+      ['demo', 'nosuch'].map((name) =>
+        withPassword(name, stand.burrow.token, '-b', '127.0.0.3', ...TEN_TRIES),
+      ),
+    );
+    for (const { stderr } of elsewhere) {
+      assert.match(
+        stderr,
+        /to this workspace from many addresses\. Try again in \d s\. A key signs/,
+      );
+    }
+    const token = await withPassword('demo', stand.burrow.token, '-b', known);
+    assert.equal(token.stdout, 'in\n', token.stderr);
+    assert.equal((await stand.ssh(['-b', '127.0.0.3', gateway, 'echo in'])).stdout, 'in\n');
+    // Asks for no workspace.
+    const home = await withPassword('burrow', stand.burrow.token, '-b', '127.0.0.4');
+    assert.match(home.stderr, /This is the relay itself/);
   });
 });
 

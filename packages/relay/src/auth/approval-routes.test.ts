@@ -145,6 +145,18 @@ test('guessing is limited per address; good links are not', async () => {
   assert.ok(await auth.approvals.show(made.code));
 });
 
+test('guessing is limited per person, whatever the addresses', async () => {
+  const { send, cookie } = await setUp();
+  const guess = (from: string) =>
+    send('GET', `/ssh/approve?code=${newSecret()}`, { cookie, 'x-forwarded-for': from });
+  for (let i = 0; i < AUTH_LIMITS.aimAttempts; i += 1) {
+    assert.equal((await guess(`198.51.100.${i}`)).statusCode, 404);
+  }
+  const limited = await guess('203.0.113.1');
+  assert.equal(limited.statusCode, 429);
+  assert.match(limited.body, /in your name/);
+});
+
 test('what a stranger typed is escaped', async () => {
   const { send, auth } = await setUp();
   const { code } = await auth.approvals.create({ address: '::1', workspace: '<img src=x>' });

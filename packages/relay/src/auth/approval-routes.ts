@@ -4,6 +4,7 @@ import { by } from '../audit/event.ts';
 import type { Auth } from './auth.ts';
 import { approvalDonePage, approvalGonePage, approvePage } from './pages/approve-page.ts';
 import { sendPage, sendRedirect } from './pages/send.ts';
+import type { Principal } from './principal.ts';
 import { controlSession, isFromControlHost } from './request-auth.ts';
 import { isSecret } from './secrets.ts';
 
@@ -31,21 +32,21 @@ export function approvalRoutes(deps: ApprovalRoutesDeps): FastifyPluginAsync {
   async function guarded<T>(
     request: FastifyRequest,
     reply: FastifyReply,
+    who: Principal,
     look: () => Promise<T | undefined>,
   ): Promise<{ readonly found: T | undefined } | undefined> {
-    const wait = await auth.attempts.take(request.ip);
-    if (wait > 0) {
-      reply.header('retry-after', String(wait));
-      sendPage(
-        reply,
-        429,
-        approvalGonePage(`Too many failed attempts from your address. Try again in ${wait} s.`),
-      );
+    const aim = `user:${who.userId}` as const;
+    const wait = await auth.attempts.take(request.ip, aim);
+    if (wait !== undefined) {
+      reply.header('retry-after', String(wait.seconds));
+      const whose = wait.counted === 'address' ? 'from your address' : 'in your name';
+      const sentence = `Too many failed attempts ${whose}. Try again in ${wait.seconds} s.`;
+      sendPage(reply, 429, approvalGonePage(sentence));
       return undefined;
     }
     const found = await look();
-    if (found === undefined) await auth.attempts.failed(request.ip);
-    else auth.attempts.giveBack(request.ip);
+    if (found === undefined) await auth.attempts.failed(request.ip, aim);
+    else auth.attempts.giveBack(request.ip, aim);
     return { found };
   }
 
@@ -68,7 +69,9 @@ export function approvalRoutes(deps: ApprovalRoutesDeps): FastifyPluginAsync {
           const back = `${PATH}?code=${code}`;
           return sendRedirect(reply, `/sign-in?return=${encodeURIComponent(back)}`);
         }
-        const looked = await guarded(request, reply, () => auth.approvals.show(code));
+        const looked = await guarded(request, reply, session.principal, () =>
+          auth.approvals.show(code),
+        );
         if (looked === undefined) return reply;
         if (looked.found === undefined) return gone(reply);
         const page = approvePage({
@@ -97,7 +100,7 @@ export function approvalRoutes(deps: ApprovalRoutesDeps): FastifyPluginAsync {
       // Whatever does not plainly say yes is a no.
       const approved = form.get('decision') === 'approve';
       const { principal } = session;
-      const decided = await guarded(request, reply, () =>
+      const decided = await guarded(request, reply, principal, () =>
         approved ? auth.approvals.approve(code, principal) : auth.approvals.deny(code, principal),
       );
       if (decided === undefined) return reply;

@@ -6,26 +6,20 @@ interface Bucket {
 }
 
 /**
- * Failed sign-ins per remote address: a token bucket each, in a bounded table
- * (the address seen longest ago is forgotten first). IPv6 counts by /64, which
- * is what one customer gets.
+ * Failed sign-ins by key (an address, or what they were aimed at): a token bucket each, in a bounded
+ * table (the key seen longest ago is forgotten first).
  */
 export class AttemptLimit {
   readonly #buckets = new Map<string, Bucket>();
   readonly #attempts: number;
   readonly #refillMs: number;
-  readonly #addresses: number;
+  readonly #keys: number;
   readonly #now: () => number;
 
-  constructor(options: {
-    attempts: number;
-    refillMs: number;
-    addresses: number;
-    now: () => number;
-  }) {
+  constructor(options: { attempts: number; refillMs: number; keys: number; now: () => number }) {
     this.#attempts = options.attempts;
     this.#refillMs = options.refillMs;
-    this.#addresses = options.addresses;
+    this.#keys = options.keys;
     this.#now = options.now;
   }
 
@@ -37,15 +31,14 @@ export class AttemptLimit {
    * Takes one attempt before it is made, so that many at once cannot slip
    * through. Returns 0 when allowed, else the seconds to wait.
    */
-  take(address: string): number {
-    const key = addressGroup(address);
+  take(key: string): number {
     const now = this.#now();
     const bucket = this.#buckets.get(key) ?? { left: this.#attempts, at: now };
     this.#buckets.delete(key);
     const refilled = Math.max(0, Math.floor((now - bucket.at) / this.#refillMs));
     bucket.left = Math.min(this.#attempts, bucket.left + refilled);
     bucket.at = bucket.left === this.#attempts ? now : bucket.at + refilled * this.#refillMs;
-    if (this.#buckets.size >= this.#addresses) {
+    if (this.#buckets.size >= this.#keys) {
       const oldest = this.#buckets.keys().next();
       if (oldest.done !== true) this.#buckets.delete(oldest.value);
     }
@@ -58,8 +51,8 @@ export class AttemptLimit {
   }
 
   /** The attempt succeeded: it does not count. */
-  giveBack(address: string): void {
-    const bucket = this.#buckets.get(addressGroup(address));
+  giveBack(key: string): void {
+    const bucket = this.#buckets.get(key);
     if (bucket !== undefined) bucket.left = Math.min(this.#attempts, bucket.left + 1);
   }
 }

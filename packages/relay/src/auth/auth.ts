@@ -2,7 +2,6 @@ import type { Kysely } from 'kysely';
 import { ChangeFeed } from '../changes/feed.ts';
 import type { Tables } from '../db/tables.ts';
 import { createApprovals, type Approvals } from './approvals.ts';
-import { AttemptLimit } from './attempts.ts';
 import { Expiries } from './expiries.ts';
 import { AUTH_LIMITS } from './limits.ts';
 import { sharedAttempts, type Attempts } from './shared-attempts.ts';
@@ -56,12 +55,7 @@ export function createAuth(options: AuthOptions): Auth {
   const codes = createSignInCodes(db, now);
   const approvals = createApprovals(db, now);
 
-  const limit = { attempts: AUTH_LIMITS.attempts, refillMs: AUTH_LIMITS.attemptRefillMs, now };
-  const attempts = sharedAttempts({
-    db,
-    own: new AttemptLimit({ ...limit, addresses: AUTH_LIMITS.attemptAddresses }),
-    ...limit,
-  });
+  const attempts = sharedAttempts({ db, now });
 
   async function sweep(): Promise<void> {
     sweptAt = now();
@@ -108,8 +102,8 @@ export function createAuth(options: AuthOptions): Auth {
     },
     attempts: {
       ...attempts,
-      async failed(address) {
-        await attempts.failed(address);
+      async failed(address, aim) {
+        await attempts.failed(address, aim);
         await sweepNowAndThen().catch(() => {});
       },
     },

@@ -15,6 +15,18 @@ export const AUTH_LIMITS = Object.freeze({
   attemptRefillMs: 30_000,
   /** Addresses remembered by the attempt limit. */
   attemptAddresses: 10_000,
+  /**
+   * The same for what they are aimed at, from all addresses: a workspace asked for, a person signed in. Strangers
+   * reach it with five addresses; nobody does by mistake. Full again after 5 minutes.
+   */
+  aimAttempts: 50,
+  aimRefillMs: 6_000,
+  /** Aims remembered by this relay alone; the database has all. */
+  attemptAims: 10_000,
+  /** How long an address from which somebody signed in does not wait for what others did. */
+  knownAddressMs: 30 * 24 * 3600_000,
+  /** Written at most this often for one address. */
+  knownAddressWriteMs: 24 * 3600_000,
   /** Expired rows are removed at most this often, and only when new ones are made. */
   sweepMs: 60_000,
   /** SSH keys of one person; also what one channel to a workload's SSH server may name (64). */

@@ -194,6 +194,36 @@ test('failed sign-ins are limited per address; successes are not', async () => {
   assert.equal((await attempt(token)).statusCode, 303);
 });
 
+test('failures on the way to one workspace are limited over all addresses, and keep out nobody known', async () => {
+  const { app, auth, admin } = await setUp();
+  const { token } = await auth.tokens.create(admin.userId, 't');
+  const attempt = (secret: string, address: string, to: string) =>
+    send(
+      app,
+      'POST',
+      '/sign-in',
+      { origin: ORIGIN, 'x-forwarded-for': address },
+      { provider: 'local', secret, return: to },
+    );
+  assert.equal((await attempt(token, '192.0.2.1', '/')).statusCode, 303);
+  for (let i = 0; i < AUTH_LIMITS.aimAttempts; i += 1) {
+    const to = i % 2 === 0 ? '/open/demo' : handOverUrl({ host: '3000-demo.burrow.test' });
+    const failed = await attempt('burrow_pat_wrong', `198.51.100.${i}`, to);
+    assert.equal(failed.statusCode, 401, `attempt ${i}`);
+  }
+  const limited = await attempt(token, '203.0.113.1', handOverUrl());
+  assert.equal(limited.statusCode, 429);
+  assert.equal(limited.headers['retry-after'], '6');
+  assert.match(limited.body, /to this workspace from many addresses. Try again in 6 s/);
+  assert.equal((await attempt(token, '203.0.113.1', '/open/nothing')).statusCode, 303);
+  const { token: fresh } = await auth.tokens.create(admin.userId, 'fresh');
+  assert.equal((await attempt(fresh, '192.0.2.1', handOverUrl())).statusCode, 303, 'known');
+  assert.equal((await attempt(fresh, '203.0.113.1', handOverUrl())).statusCode, 303, 'and now too');
+  const cookie = await cookieOf(auth, admin.userId);
+  const elsewhere = { cookie, 'x-forwarded-for': '203.0.113.9' };
+  assert.equal((await send(app, 'GET', handOverUrl(), elsewhere)).statusCode, 302);
+});
+
 test('signing out needs the control host’s own page, and ends the session', async () => {
   const { app, auth, admin } = await setUp();
   const cookie = await cookieOf(auth, admin.userId);

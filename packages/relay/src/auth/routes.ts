@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { WorkspaceDirectory } from '../control/directory.ts';
+import { tooManyAttempts, type Wait } from './attempt-wait.ts';
 import type { Auth } from './auth.ts';
 import { cookieValues, setCookie } from './cookies.ts';
 import { mayOpen } from './may-open.ts';
@@ -16,6 +17,7 @@ import { localProvider, type FormProvider } from './provider.ts';
 import { controlOrigin, controlSession, isFromControlHost } from './request-auth.ts';
 import { isReturnPath } from './return-path.ts';
 import { isSecret } from './secrets.ts';
+import type { Aim } from './shared-attempts.ts';
 
 export interface AuthRoutesDeps {
   readonly auth: Auth;
@@ -73,7 +75,7 @@ export function authRoutes(deps: AuthRoutesDeps): FastifyPluginAsync {
   async function useLink(request: FastifyRequest, reply: FastifyReply, code: string) {
     const current = await controlSession(auth, request);
     const wait = await auth.attempts.take(request.ip);
-    if (wait > 0) return tooMany(request, reply, wait);
+    if (wait !== undefined) return tooMany(request, reply, wait);
     const link = isSecret(code) ? await auth.signInLinks.consume(code) : undefined;
     if (link === undefined) {
       await auth.attempts.failed(request.ip);
@@ -88,6 +90,7 @@ export function authRoutes(deps: AuthRoutesDeps): FastifyPluginAsync {
       );
     }
     auth.attempts.giveBack(request.ip);
+    await auth.attempts.remember(request.ip);
     if (current?.principal.userId !== link.userId) {
       if (current !== undefined) await auth.sessions.revoke(current.id);
       await begin(request, reply, link.userId);
@@ -95,15 +98,19 @@ export function authRoutes(deps: AuthRoutesDeps): FastifyPluginAsync {
     return sendRedirect(reply, link.returnTo);
   }
 
-  function tooMany(request: FastifyRequest, reply: FastifyReply, wait: number, returnTo = '/') {
-    reply.header('retry-after', String(wait));
-    return showSignIn(
-      request,
-      reply,
-      429,
-      returnTo,
-      `Too many failed sign-ins from your address. Try again in ${wait} s.`,
-    );
+  function tooMany(request: FastifyRequest, reply: FastifyReply, wait: Wait, returnTo = '/') {
+    reply.header('retry-after', String(wait.seconds));
+    return showSignIn(request, reply, 429, returnTo, tooManyAttempts(wait));
+  }
+
+  /** Which workspace signing in leads to; it may not exist. */
+  function aimOf(request: FastifyRequest, returnTo: string): Aim | undefined {
+    const to = new URL(returnTo, controlOrigin(request));
+    const name =
+      to.pathname === '/sign-in/hand-over'
+        ? deps.workspaceOfHost((to.searchParams.get('host') ?? '').toLowerCase(), isSecure(request))
+        : /^\/open\/([^/]+)$/.exec(to.pathname)?.[1]?.toLowerCase();
+    return name === undefined ? undefined : `workspace:${name.slice(0, 64)}`;
   }
 
   // oxlint-disable-next-line require-await -- Fastify wants a plugin to be asynchronous
@@ -137,12 +144,13 @@ export function authRoutes(deps: AuthRoutesDeps): FastifyPluginAsync {
           'This form was not sent by the relay’s own sign-in page. Please sign in here.',
         );
       }
-      const wait = await auth.attempts.take(request.ip);
-      if (wait > 0) return tooMany(request, reply, wait, returnTo);
+      const aim = aimOf(request, returnTo);
+      const wait = await auth.attempts.take(request.ip, aim);
+      if (wait !== undefined) return tooMany(request, reply, wait, returnTo);
       const provider = providers.find((each) => each.id === form.get('provider'));
       const principal = await provider?.signIn(form.get('secret') ?? '');
       if (principal === undefined) {
-        await auth.attempts.failed(request.ip);
+        await auth.attempts.failed(request.ip, aim);
         return showSignIn(
           request,
           reply,
@@ -151,7 +159,8 @@ export function authRoutes(deps: AuthRoutesDeps): FastifyPluginAsync {
           'This access token is unknown, expired or revoked.',
         );
       }
-      auth.attempts.giveBack(request.ip);
+      auth.attempts.giveBack(request.ip, aim);
+      await auth.attempts.remember(request.ip);
       await begin(request, reply, principal.userId);
       return sendRedirect(reply, returnTo);
     });

@@ -1,94 +1,94 @@
-import { sql, type Kysely } from 'kysely';
+import type { Kysely } from 'kysely';
 import type { Tables } from '../db/tables.ts';
-import { addressGroup, type AttemptLimit } from './attempts.ts';
+import { addressGroup, AttemptLimit } from './attempts.ts';
+import { failureCount } from './failure-count.ts';
+import type { Wait } from './attempt-wait.ts';
+import { knownAddresses } from './known-addresses.ts';
+import { AUTH_LIMITS } from './limits.ts';
 
-/** Failed sign-ins by address, over all relays of a database. */
+/**
+ * What an attempt was aimed at: the workspace it asked for, whether there is one or not, or the person
+ * who is signed in already. What names neither counts for its address alone.
+ */
+export type Aim = `workspace:${string}` | `user:${string}`;
+
+/**
+ * Failed sign-ins by address, and by what they were aimed at from all addresses together, over all
+ * relays of a database. An address from which somebody signed in lately never waits for what other
+ * addresses did: strangers who fill the count of a workspace keep nobody out who was there before.
+ */
 export interface Attempts {
   /**
-   * Takes one attempt before it is made. 0: go on, and say afterwards how it went by one of the
-   * others; else the seconds to wait. Rejects when the database does.
+   * Takes one attempt before it is made. Undefined: go on, and say afterwards how it went by `giveBack`
+   * or `failed`. Rejects when the database does.
    */
-  take(address: string): Promise<number>;
+  take(address: string, aim?: Aim): Promise<Wait | undefined>;
   /** It succeeded: it does not count. */
-  giveBack(address: string): void;
+  giveBack(address: string, aim?: Aim): void;
   /** It failed: it counts everywhere. Never rejects. */
-  failed(address: string): Promise<void>;
+  failed(address: string, aim?: Aim): Promise<void>;
   /** What was counted as failed turned out well. Never rejects. */
   forgive(address: string): Promise<void>;
+  /** Somebody signed in from there. Never rejects. */
+  remember(address: string): Promise<void>;
   /** Removes what no longer counts. */
   sweep(): Promise<void>;
 }
 
-export interface AttemptsOptions {
+export function sharedAttempts(options: {
   readonly db: Kysely<Tables>;
-  /** This relay's own: bounds attempts that are made at the same moment, and holds when a write fails. */
-  readonly own: AttemptLimit;
-  readonly attempts: number;
-  readonly refillMs: number;
   readonly now: () => number;
-}
-
-/**
- * One row by address, written by failures only: when the bucket will be full
- * again (GCRA, ITU-T I.371). Every failure moves that time on by what one costs.
- */
-export function sharedAttempts(options: AttemptsOptions): Attempts {
-  const { db, own, attempts, refillMs, now } = options;
+}): Attempts {
+  const { db, now } = options;
+  const count = (attempts: number, refillMs: number, keys: number) =>
+    failureCount({
+      db,
+      own: new AttemptLimit({ attempts, refillMs, keys, now }),
+      attempts,
+      refillMs,
+      now,
+    });
+  const byAddress = count(
+    AUTH_LIMITS.attempts,
+    AUTH_LIMITS.attemptRefillMs,
+    AUTH_LIMITS.attemptAddresses,
+  );
+  const byAim = count(AUTH_LIMITS.aimAttempts, AUTH_LIMITS.aimRefillMs, AUTH_LIMITS.attemptAims);
+  const known = knownAddresses(db, now);
 
   return {
-    async take(address) {
-      const wait = own.take(address);
-      if (wait > 0) return wait;
+    async take(address, aim) {
+      const from = addressGroup(address);
+      const wait = await byAddress.take(from);
+      if (wait > 0) return { seconds: wait, counted: 'address' };
+      if (aim === undefined) return undefined;
       try {
-        const row = await db
-          .selectFrom('failed_attempts')
-          .select('forgiven_at')
-          .where('address', '=', addressGroup(address))
-          .executeTakeFirst();
-        const at = now();
-        // Never more than all of them: another relay's clock may be ahead.
-        const debt = Math.min(Number(row?.forgiven_at ?? at) - at, attempts * refillMs);
-        const over = debt - (attempts - 1) * refillMs;
-        if (over <= 0) return 0;
-        own.giveBack(address);
-        return Math.max(1, Math.ceil(over / 1000));
+        const seconds = await byAim.take(aim);
+        if (seconds === 0 || (await known.has(from))) return undefined;
+        byAddress.giveBack(from);
+        return { seconds, counted: 'aim' };
       } catch (error) {
-        own.giveBack(address);
+        byAddress.giveBack(from);
         throw error;
       }
     },
 
-    giveBack: (address) => own.giveBack(address),
-
-    async failed(address) {
-      const at = now();
-      const next = sql<number>`case when failed_attempts.forgiven_at > ${at} then failed_attempts.forgiven_at else ${at} end + ${refillMs}`;
-      try {
-        await db
-          .insertInto('failed_attempts')
-          .values({ address: addressGroup(address), forgiven_at: at + refillMs })
-          .onConflict((conflict) => conflict.column('address').doUpdateSet({ forgiven_at: next }))
-          .execute();
-      } catch {
-        // It counts here at least, and whoever asks next hears of the database's trouble.
-      }
+    giveBack(address, aim) {
+      byAddress.giveBack(addressGroup(address));
+      if (aim !== undefined) byAim.giveBack(aim);
     },
 
-    async forgive(address) {
-      own.giveBack(address);
-      try {
-        await db
-          .updateTable('failed_attempts')
-          .set((row) => ({ forgiven_at: row('forgiven_at', '-', refillMs) }))
-          .where('address', '=', addressGroup(address))
-          .execute();
-      } catch {
-        // It is forgiven a little later, by itself.
-      }
+    async failed(address, aim) {
+      await byAddress.failed(addressGroup(address));
+      if (aim !== undefined) await byAim.failed(aim);
     },
+
+    forgive: (address) => byAddress.forgive(addressGroup(address)),
+    remember: (address) => known.remember(addressGroup(address)),
 
     async sweep() {
       await db.deleteFrom('failed_attempts').where('forgiven_at', '<=', now()).execute();
+      await known.sweep();
     },
   };
 }

@@ -67,10 +67,17 @@ export interface SshApprovalRow {
 
 /** Migration `0009-attempts`. */
 export interface FailedAttemptsRow {
-  /** An address, or the /64 of one. */
+  /** An address, the /64 of one, or what attempts were aimed at (`workspace:…`, `user:…`). */
   readonly address: string;
   /** When nothing counts against it any more. */
   readonly forgiven_at: number;
+}
+
+/** Migration `0010-known-addresses`. */
+export interface KnownAddressRow {
+  /** An address, or the /64 of one. */
+  readonly address: string;
+  readonly until: number;
 }
 
 export interface AuthTables {
@@ -81,4 +88,5 @@ export interface AuthTables {
   readonly ssh_keys: SshKeyRow;
   readonly ssh_approvals: SshApprovalRow;
   readonly failed_attempts: FailedAttemptsRow;
+  readonly known_addresses: KnownAddressRow;
 }

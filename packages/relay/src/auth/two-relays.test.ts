@@ -10,6 +10,7 @@ import { openSharedTestDatabase } from '../db/testing.ts';
 import { createAuth, type Auth } from './auth.ts';
 import { AUTH_LIMITS } from './limits.ts';
 import type { Principal } from './principal.ts';
+import type { Aim } from './shared-attempts.ts';
 import { testClock } from './testing.ts';
 
 interface Relay {
@@ -161,26 +162,26 @@ test('failed sign-ins count over both relays, and are forgiven on both', async (
   const address = '192.0.2.1';
   for (let i = 0; i < AUTH_LIMITS.attempts; i += 1) {
     const { attempts } = (i % 2 === 0 ? here : there).auth;
-    assert.equal(await attempts.take(address), 0, `attempt ${i}`);
+    assert.equal(await attempts.take(address), undefined, `attempt ${i}`);
     await attempts.failed(address);
   }
-  const wait = AUTH_LIMITS.attemptRefillMs / 1000;
-  assert.equal(await here.auth.attempts.take(address), wait);
-  assert.equal(await there.auth.attempts.take(address), wait);
-  assert.equal(await there.auth.attempts.take('192.0.2.2'), 0, 'others do not wait');
+  const wait = { seconds: AUTH_LIMITS.attemptRefillMs / 1000, counted: 'address' };
+  assert.deepEqual(await here.auth.attempts.take(address), wait);
+  assert.deepEqual(await there.auth.attempts.take(address), wait);
+  assert.equal(await there.auth.attempts.take('192.0.2.2'), undefined, 'others do not wait');
   clock.advance(AUTH_LIMITS.attemptRefillMs);
-  assert.equal(await there.auth.attempts.take(address), 0);
+  assert.equal(await there.auth.attempts.take(address), undefined);
   await there.auth.attempts.failed(address);
-  assert.equal(await here.auth.attempts.take(address), wait);
+  assert.deepEqual(await here.auth.attempts.take(address), wait);
   await there.auth.attempts.forgive(address);
-  assert.equal(await here.auth.attempts.take(address), 0);
+  assert.equal(await here.auth.attempts.take(address), undefined);
 });
 
 test('what succeeds writes nothing and counts nowhere', async (t) => {
   const { here, there } = await two(t);
   for (let i = 0; i < 3 * AUTH_LIMITS.attempts; i += 1) {
     const { attempts } = (i % 2 === 0 ? here : there).auth;
-    assert.equal(await attempts.take('192.0.2.1'), 0);
+    assert.equal(await attempts.take('192.0.2.1'), undefined);
     attempts.giveBack('192.0.2.1');
   }
 });
@@ -192,5 +193,60 @@ test('a clock that is far ahead locks nobody out for longer than a full count', 
   await there.auth.attempts.failed('192.0.2.1');
   clock.advance(-600_000);
   const wait = await here.auth.attempts.take('192.0.2.1');
-  assert.ok(wait <= AUTH_LIMITS.attemptRefillMs / 1000, String(wait));
+  assert.ok((wait?.seconds ?? 0) <= AUTH_LIMITS.attemptRefillMs / 1000, String(wait?.seconds));
+});
+
+/** Failures at one workspace from as many addresses as it takes, by turns over both relays. */
+async function fillAim({ here, there }: { here: Relay; there: Relay }, aim: Aim): Promise<void> {
+  for (let i = 0; i < AUTH_LIMITS.aimAttempts; i += 1) {
+    const { attempts } = (i % 2 === 0 ? here : there).auth;
+    const address = `198.51.100.${i}`;
+    assert.equal(await attempts.take(address, aim), undefined, `attempt ${i}`);
+    await attempts.failed(address, aim);
+  }
+}
+
+const AIM_WAIT = { seconds: AUTH_LIMITS.aimRefillMs / 1000, counted: 'aim' };
+
+test('failures at one workspace count over all addresses and both relays', async (t) => {
+  const { here, there, clock } = await two(t);
+  await fillAim({ here, there }, 'workspace:demo');
+  for (const { auth } of [here, there]) {
+    assert.deepEqual(await auth.attempts.take('192.0.2.1', 'workspace:demo'), AIM_WAIT);
+    assert.equal(await auth.attempts.take('192.0.2.1', 'workspace:other'), undefined);
+    assert.equal(await auth.attempts.take('192.0.2.1'), undefined, 'asks for no workspace');
+  }
+  clock.advance(AUTH_LIMITS.aimRefillMs);
+  assert.equal(await here.auth.attempts.take('192.0.2.1', 'workspace:demo'), undefined);
+  await here.auth.attempts.failed('192.0.2.1', 'workspace:demo');
+  assert.deepEqual(await there.auth.attempts.take('192.0.2.2', 'workspace:demo'), AIM_WAIT);
+  clock.advance(AUTH_LIMITS.aimAttempts * AUTH_LIMITS.aimRefillMs);
+  await here.auth.sweep();
+  await fillAim({ here, there }, 'workspace:demo');
+});
+
+test('waiting for what others did at a workspace costs an address none of its own tries', async (t) => {
+  const { here, there } = await two(t);
+  await fillAim({ here, there }, 'workspace:demo');
+  for (let i = 0; i < 2 * AUTH_LIMITS.attempts; i += 1) {
+    assert.deepEqual(await here.auth.attempts.take('192.0.2.1', 'workspace:demo'), AIM_WAIT);
+  }
+  assert.equal(await here.auth.attempts.take('192.0.2.1'), undefined);
+});
+
+test('where somebody signed in before, strangers elsewhere keep nobody out', async (t) => {
+  const { here, there, clock } = await two(t);
+  await here.auth.attempts.remember('2001:db8::1');
+  await fillAim({ here, there }, 'workspace:demo');
+  const take = (address: string) => there.auth.attempts.take(address, 'workspace:demo');
+  // Its own failures still count.
+  for (let i = 0; i < AUTH_LIMITS.attempts; i += 1) {
+    assert.equal(await take('2001:db8::2'), undefined);
+    await there.auth.attempts.failed('2001:db8::2', 'workspace:demo');
+  }
+  assert.equal((await take('2001:db8::2'))?.counted, 'address');
+  clock.advance(AUTH_LIMITS.knownAddressMs);
+  await here.auth.sweep();
+  await fillAim({ here, there }, 'workspace:demo');
+  assert.deepEqual(await take('2001:db8::1'), AIM_WAIT, 'it is known for a while only');
 });

@@ -1,3 +1,5 @@
+import type { Wait } from '../auth/attempt-wait.ts';
+
 /**
  * What the gateway's thread asks of the relay's main thread, where people,
  * workspaces and the database are. Only plain values cross.
@@ -44,13 +46,10 @@ export interface SshAuthority {
   /** Whether a signature by this key would sign somebody in. */
   knowsKey(fingerprint: string): Promise<boolean>;
   /**
-   * Undefined: nobody's. Failures count against the address; `retryAfterMs`
+   * Undefined: nobody's. Failures count against the address and the name asked for; `wait`
    * means that it may not try now, and that nothing was checked.
    */
-  signIn(
-    proof: Proof,
-    origin: Origin,
-  ): Promise<SignedIn | { readonly retryAfterMs: number } | undefined>;
+  signIn(proof: Proof, origin: Origin): Promise<SignedIn | { readonly wait: Wait } | undefined>;
   /** A link to sign in by, or undefined when the address has asked too often. */
   beginApproval(
     origin: Origin,

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TunnelError, type HelloInfo } from '@burrow/tunnel';
 import { mayOpen } from '../auth/may-open.ts';
-import type { Attempts } from '../auth/shared-attempts.ts';
+import type { Aim, Attempts } from '../auth/shared-attempts.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { WorkspaceDirectory, WorkspaceRoute } from '../control/directory.ts';
 import type { Presence } from '../routing/router.ts';
 import type { Destination, Origin, Proof, Refused, SshAuthority } from './authority.ts';
 import type { SignIn, SignIns } from './sign-ins.ts';
+import { placeOf } from './user-name.ts';
 
 /** What the gateway needs of the other rooms. */
 export interface AuthorityDeps {
@@ -22,7 +23,7 @@ export interface AuthorityDeps {
   readonly keyUsed: (fingerprint: string) => void;
   readonly tokenOwner: (token: string) => Promise<Principal | undefined>;
   readonly keysOf: (userId: string) => Promise<readonly string[]>;
-  readonly attempts: Pick<Attempts, 'take' | 'giveBack' | 'failed' | 'forgive'>;
+  readonly attempts: Pick<Attempts, 'take' | 'giveBack' | 'failed' | 'forgive' | 'remember'>;
   readonly approvals: {
     begin(origin: Origin): Promise<{ approval: string; url: string; userCode: string }>;
     /** Undefined: denied, or too late. */
@@ -90,13 +91,14 @@ export function relayAuthority(deps: AuthorityDeps, signIns: SignIns): SshAuthor
     async signIn(proof, origin) {
       // A signature cannot be guessed, and an agent offers many keys: only secrets count.
       const counts = proof.kind === 'token';
+      const aim = aimOf(origin);
       if (counts) {
-        const wait = await deps.attempts.take(origin.address);
-        if (wait > 0) return { retryAfterMs: wait * 1000 };
+        const wait = await deps.attempts.take(origin.address, aim);
+        if (wait !== undefined) return { wait };
       }
       const principal = await ownerOf(deps, approved, proof);
       if (principal === undefined) {
-        if (counts) await deps.attempts.failed(origin.address);
+        if (counts) await deps.attempts.failed(origin.address, aim);
         deps.audit({
           action: 'ssh.sign-in-refused',
           outcome: 'refused',
@@ -106,9 +108,10 @@ export function relayAuthority(deps: AuthorityDeps, signIns: SignIns): SshAuthor
         });
         return undefined;
       }
-      if (counts) deps.attempts.giveBack(origin.address);
+      if (counts) deps.attempts.giveBack(origin.address, aim);
       // Asking for a link counted as a failure.
       if (proof.kind === 'approval') await deps.attempts.forgive(origin.address);
+      await deps.attempts.remember(origin.address);
       if (proof.kind === 'key') deps.keyUsed(proof.fingerprint);
       if (proof.kind === 'approval') approved.delete(proof.approval);
       const signIn = signIns.add(principal, proof, origin);
@@ -117,7 +120,8 @@ export function relayAuthority(deps: AuthorityDeps, signIns: SignIns): SshAuthor
     },
 
     async beginApproval(origin) {
-      if ((await deps.attempts.take(origin.address)) > 0) return undefined;
+      // A link lets nobody in by itself: strangers elsewhere must not be able to use it up.
+      if ((await deps.attempts.take(origin.address)) !== undefined) return undefined;
       await deps.attempts.failed(origin.address);
       return deps.approvals.begin(origin);
     },
@@ -272,6 +276,13 @@ function factsOf(
     workspace: signIn.workspace ?? signIn.origin.asked,
     address: signIn.origin.address,
   };
+}
+
+/** The workspace asked for, whether there is one or not. Undefined: the relay itself. */
+function aimOf(origin: Origin): Aim | undefined {
+  const place = placeOf(origin.asked);
+  if (place?.kind === 'home') return undefined;
+  return `workspace:${place?.name ?? origin.asked}`;
 }
 
 function by(proof: Proof): string {

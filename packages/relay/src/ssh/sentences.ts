@@ -1,10 +1,14 @@
+import { tooManyAttempts, type Wait } from '../auth/attempt-wait.ts';
+
 /** What people read in their terminal. What happened, and what to do next. */
 
 export const SENTENCES = {
   notSignedIn: (keysUrl: string) =>
     `Burrow knows none of your keys. Add one at ${keysUrl} (POST /api/v1/user/keys, or "burrow keys add"), or sign in with a personal access token as password.`,
-  tooMany: (seconds: number) =>
-    `Too many failed sign-ins from your address. Try again in ${seconds} s.`,
+  tooMany: (wait: Wait) =>
+    wait.counted === 'address'
+      ? tooManyAttempts(wait)
+      : `${tooManyAttempts(wait)} A key signs in at any time, and so does the browser (ssh -o PreferredAuthentications=keyboard-interactive).`,
   tooManyTries:
     'Too many tries on one connection. Use `ssh -o IdentitiesOnly=yes -i KEY …` to offer one key.',
   waiting: (workspace: string) => `Waiting for the agent of ${workspace} to connect …`,

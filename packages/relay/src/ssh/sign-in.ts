@@ -110,9 +110,7 @@ export function handleSignIn(connection: Connection, deps: SignInDeps): void {
   ): Promise<void> {
     const person = await authority.signIn(proof, deps.origin(context.username));
     if (person === undefined) return refuse(context);
-    if ('retryAfterMs' in person) {
-      return deps.turnAway(SENTENCES.tooMany(Math.ceil(person.retryAfterMs / 1000)));
-    }
+    if ('wait' in person) return deps.turnAway(SENTENCES.tooMany(person.wait));
     decided = true;
     try {
       await deps.proceed(person, context.username);

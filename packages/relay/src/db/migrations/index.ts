@@ -8,6 +8,7 @@ import { workspaceSsh } from './0006-workspace-ssh.ts';
 import { clusterKeys } from './0007-cluster-keys.ts';
 import { changes } from './0008-changes.ts';
 import { attempts } from './0009-attempts.ts';
+import { knownAddresses } from './0010-known-addresses.ts';
 
 /** Every migration, oldest first. A static list: nothing is read from disk at run time. */
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
@@ -20,4 +21,5 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0007-cluster-keys': clusterKeys,
   '0008-changes': changes,
   '0009-attempts': attempts,
+  '0010-known-addresses': knownAddresses,
 };

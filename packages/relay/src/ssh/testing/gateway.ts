@@ -111,9 +111,11 @@ export async function startGateway(
     tokenOwner: async (token) => known.tokens.get(token),
     keysOf: async () => [...known.keys.keys()],
     attempts: {
-      take: async () => (known.attemptsLeft-- > 0 ? 0 : 30),
+      take: async () =>
+        known.attemptsLeft-- > 0 ? undefined : { seconds: 30, counted: 'address' },
       giveBack: () => void known.attemptsLeft++,
       failed: async () => {},
+      remember: async () => {},
       forgive: async () => void known.attemptsLeft++,
     },
     approvals: {
