@@ -65,6 +65,10 @@ const SSH_TOOLS = [
   command('tmux', 'tmux', 'tmux'),
   command('vim', 'vim', 'vim'),
   command('pgrep and top', 'procps', 'top'),
+  command('mosh', 'mosh', 'mosh'),
+  command('Ansible', 'ansible-core', 'ansible-playbook'),
+  command('PuTTY’s tools', 'putty-tools', 'plink'),
+  command('Dropbear’s client', 'dropbear-bin', 'dbclient'),
   command('ssh-audit', 'ssh-audit', 'ssh-audit'),
 ];
 

@@ -32,6 +32,17 @@ export const SERVER_ALGORITHMS: AlgorithmLists = {
   compress: ['none'],
 };
 
+/**
+ * Dropbear has neither GCM nor encrypt-then-MAC: counter mode and a MAC of SHA-2 let it in. It sends its first
+ * message of the key exchange before it knows what is offered, and ssh2 drops that one always, although it may
+ * only if the first offers differ (RFC 4253 7.1): so they differ here, by another name for the same method.
+ */
+const DROPBEAR_ALGORITHMS: AlgorithmLists = {
+  ...SERVER_ALGORITHMS,
+  kex: ['curve25519-sha256@libssh.org', ...KEX.filter((name) => !name.includes('@'))],
+  hmac: [...ETM, 'hmac-sha2-256'],
+};
+
 /** Between processes of our own. */
 export const CLIENT_ALGORITHMS: AlgorithmLists = {
   ...SERVER_ALGORITHMS,
@@ -44,5 +55,6 @@ export const CLIENT_ALGORITHMS: AlgorithmLists = {
  * so it is offered GCM alone, which it has had since 6.2.
  */
 export function algorithmsFor(software: string): AlgorithmLists {
+  if (software.startsWith('dropbear')) return DROPBEAR_ALGORITHMS;
   return /^OpenSSH_(?:[7-9]|\d\d)/.test(software) ? CLIENT_ALGORITHMS : SERVER_ALGORITHMS;
 }

@@ -161,6 +161,7 @@ test('a banner and the reason of a disconnect are sentences', async (t) => {
 test('OpenSSH is offered GCM alone; others keep counter mode', async (t) => {
   assert.deepEqual(algorithmsFor('OpenSSH_9.2p1'), CLIENT_ALGORITHMS);
   assert.deepEqual(algorithmsFor('OpenSSH_10.0'), CLIENT_ALGORITHMS);
+  assert.ok(algorithmsFor('dropbear_2022.83').hmac.includes('hmac-sha2-256'));
   assert.deepEqual(algorithmsFor('PuTTY_Release_0.83'), SERVER_ALGORITHMS);
   const negotiated = Promise.withResolvers<{ cs: { cipher: string } }>();
   await connected(
