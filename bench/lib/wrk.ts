@@ -2,6 +2,7 @@ import type { Endpoint } from '../scenario.ts';
 import { run } from './child.ts';
 
 export interface WrkResult {
+  readonly requests: number;
   readonly requestsPerSecond: number;
   /** µs */
   readonly p50: number;
@@ -35,7 +36,8 @@ export async function wrk(
   ]);
   const wrong = /Non-2xx or 3xx responses: (\d+)/.exec(output);
   if (wrong !== null) throw new Error(`wrk: ${wrong[0]}`);
+  const requests = Number(/(\d+) requests in /.exec(output)?.[1]);
   const requestsPerSecond = Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]);
   if (!(requestsPerSecond > 0)) throw new Error(`wrk gave no result:\n${output}`);
-  return { requestsPerSecond, p50: latency(output, '50'), p99: latency(output, '99') };
+  return { requests, requestsPerSecond, p50: latency(output, '50'), p99: latency(output, '99') };
 }

@@ -6,12 +6,20 @@ import { freePort } from '../lib/free-port.ts';
 import type { System } from '../scenario.ts';
 import type { Workload } from './workload.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
+/** What is measured: a checkout of the project, and the Node that runs it. */
+export interface Build {
+  readonly root: string;
+  readonly node: string;
+}
+
+const THIS_BUILD: Build = { root: join(import.meta.dirname, '../..'), node: process.execPath };
 /** The file that is shipped, not the sources. */
-export const AGENT_BUNDLE = join(ROOT, 'dist/burrow-agent.mjs');
+const agentBundle = (build: Build): string => join(build.root, 'dist/burrow-agent.mjs');
+export const AGENT_BUNDLE = agentBundle(THIS_BUILD);
 
 /** A relay as `npm start` runs it, in a process of its own, with a database on disk. */
 export interface Burrow extends AsyncDisposable {
+  readonly build: Build;
   readonly port: number;
   readonly pid: number;
   /** A personal access token, for requests and the REST API. */
@@ -36,14 +44,14 @@ interface ReadyFile {
   readonly ssh: SshGateway;
 }
 
-export async function startBurrow(directory: string): Promise<Burrow> {
-  await run(process.execPath, [join(ROOT, 'scripts/build-agent.mjs')]);
+export async function startBurrow(directory: string, build = THIS_BUILD): Promise<Burrow> {
+  await run(build.node, [join(build.root, 'scripts/build-agent.mjs')]);
   const root = mkdtempSync(join(directory, 'burrow-'));
   const port = await freePort();
   const readyFile = join(root, 'ready.json');
-  const relay = new Child(process.execPath, [
+  const relay = new Child(build.node, [
     '--disable-warning=ExperimentalWarning',
-    join(ROOT, 'scripts/start.ts'),
+    join(build.root, 'scripts/start.ts'),
     '--no-workspace',
     '--port',
     String(port),
@@ -57,6 +65,7 @@ export async function startBurrow(directory: string): Promise<Burrow> {
   await relay.until(() => existsSync(readyFile));
   const ready = JSON.parse(readFileSync(readyFile, 'utf8')) as ReadyFile;
   return {
+    build,
     port,
     pid: relay.pid,
     token: ready.token,
@@ -85,15 +94,19 @@ export function agentEnvironment(created: CreatedWorkspace, port: number): Recor
   return { ...created.environment, BURROW_RELAY_URL: `http://127.0.0.1:${port}` };
 }
 
+export interface AgentSystem extends System, AsyncDisposable {
+  readonly pid: number;
+}
+
 /** An agent beside the workload, reaching the relay at `through` (its own port, or a slow line to it). */
 export async function startAgent(
   relay: Burrow,
   workload: Workload,
   workspace: string,
   through = relay.port,
-): Promise<System & AsyncDisposable> {
+): Promise<AgentSystem> {
   const created = await relay.client.workspaces.create({ name: workspace, driver: 'external' });
-  const agent = new Child(process.execPath, [AGENT_BUNDLE], {
+  const agent = new Child(relay.build.node, [agentBundle(relay.build)], {
     ...agentEnvironment(created, through),
   });
   await agent.until(async () => {
@@ -101,6 +114,7 @@ export async function startAgent(
     return (shown.agent?.connectedSince ?? null) !== null;
   });
   return {
+    pid: agent.pid,
     endpoint: (upstream) =>
       endpoint(relay, workspace, upstream === 'http' ? workload.httpPort : workload.echoPort),
     [Symbol.asyncDispose]: () => agent.stop(),
