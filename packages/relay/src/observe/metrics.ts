@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Link, TunnelErrorCode } from '@burrow/tunnel';
+import { bucketTally, labelledTally } from './tallies.ts';
 
 /** Where numbers come from that are read only when somebody asks. */
 export interface MetricSources {
@@ -170,16 +171,17 @@ export function createMetrics(sources: MetricSources): RelayMetrics {
     'burrow_audit_dropped_total',
     'Audit events that could not be written and were lost.',
   );
-  const requests = counter(
-    'burrow_http_requests_total',
-    'Requests through the gateway, by outcome.',
-    ['outcome'],
-  );
-  const latency = new Histogram({
+  const request = labelledTally({
+    name: 'burrow_http_requests_total',
+    help: 'Requests through the gateway, by outcome.',
+    label: 'outcome',
+    registry,
+  });
+  const answered = bucketTally({
     name: 'burrow_http_response_seconds',
     help: 'From the request head to the response head: relay, tunnel and app together.',
     buckets: LATENCY_BUCKETS,
-    registers,
+    registry,
   });
   const opening = new Histogram({
     name: 'burrow_channel_open_seconds',
@@ -233,7 +235,7 @@ export function createMetrics(sources: MetricSources): RelayMetrics {
     },
     connectionRefused: (why) => connectionsRefused.inc({ why }),
     auditDropped: (count) => auditDropped.inc(count),
-    request: (outcome) => requests.inc({ outcome }),
-    answered: (seconds) => latency.observe(seconds),
+    request,
+    answered,
   };
 }
