@@ -1,5 +1,5 @@
 /**
- * `node bench/compare.ts [--rounds N] [--seconds S] [--only result,…] BUILD BUILD…`
+ * `node bench/compare.ts [--rounds N] [--seconds S] [--only c1,c32,download,upload,idle] BUILD BUILD…`
  *
  * Several builds of Burrow beside each other, in turn, each a relay and an agent of its own:
  * what a change, or another Node, is worth. A BUILD is a folder with a checkout, or
@@ -14,10 +14,12 @@ import { processorTime } from './lib/processor-time.ts';
 import { median } from './lib/statistics.ts';
 import { transfer } from './lib/transfer.ts';
 import { wrk } from './lib/wrk.ts';
+import { idleLinkKb } from './scenarios/idle-link.ts';
 import { startAgent, startBurrow, type AgentSystem, type Build } from './systems/burrow.ts';
 import { startWorkload, TRANSFER_BYTES, type Workload } from './systems/workload.ts';
 
 interface Running {
+  readonly build: Build;
   readonly relay: number;
   readonly agent: AgentSystem;
 }
@@ -72,7 +74,7 @@ const { values: options, positionals } = parseArgs({
   options: {
     rounds: { type: 'string', default: '7' },
     seconds: { type: 'string', default: '2' },
-    only: { type: 'string', default: 'c1,c32,download,upload' },
+    only: { type: 'string', default: 'c1,c32,download,upload,idle' },
   },
 });
 const rounds = Number(options.rounds);
@@ -98,6 +100,7 @@ const measured = builds.map(() => new Map<string, number[]>());
   for (const build of builds) {
     const relay = stack.use(await startBurrow(directory, build));
     running.push({
+      build,
       relay: relay.pid,
       agent: stack.use(await startAgent(relay, workload, 'compare')),
     });
@@ -107,11 +110,12 @@ const measured = builds.map(() => new Map<string, number[]>());
     c32: (each) => requests(each, 32, seconds),
     download: (each) => copy(each, workload, false),
     upload: (each) => copy(each, workload, true),
+    idle: async ({ build }) => ({ 'idle link KB': await idleLinkKb(directory, build) }),
   };
-  // The first round warms up.
+  // The first round warms up; idle links come to a relay of their own, and need none.
   for (let round = -1; round < rounds; round += 1) {
     for (const [name, scenario] of Object.entries(scenarios)) {
-      if (!only.includes(name)) continue;
+      if (!only.includes(name) || (name === 'idle' && round < 0)) continue;
       for (let turn = 0; turn < builds.length; turn += 1) {
         const at = (turn + round + 1) % builds.length;
         const results = await scenario(running[at] as Running);
