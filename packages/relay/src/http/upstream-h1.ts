@@ -1,7 +1,6 @@
 /**
  * An HTTP/1.1 client on one byte stream, one request at a time: the `Exchange`
- * of `http` and `https` ports and of the control server. Reads responses
- * strictly; what another client could read differently fails the exchange.
+ * of `http` and `https` ports and of the control server.
  */
 import { RelayError } from '../errors.ts';
 import type { ByteStream, ByteStreamHandler } from './byte-stream.ts';
@@ -12,18 +11,13 @@ import {
   type RequestPlan,
   type ResponseSink,
 } from './exchange.ts';
-import { ChunkedReader } from './h1-chunked.ts';
-import { HeadError, findHeadEnd, resumeAt } from './h1-head.ts';
-import { parseResponseHead, type ResponseHead } from './h1-response.ts';
+import { HeadError } from './h1-head.ts';
+import type { ResponseHead } from './h1-response.ts';
+import { H1ResponseReader, type ResponseEvents, type ResponseHeads } from './h1-response-reader.ts';
 import { writeTrailers } from './headers.ts';
-import type { HttpLimits } from './limits.ts';
 
 /** Who gets the connection back. */
-export interface UpstreamOwner {
-  readonly limits: HttpLimits;
-  /** The last head that came through this owner's connections, for byte-identical ones. */
-  lastHeadText: string;
-  lastHead: ResponseHead | undefined;
+export interface UpstreamOwner extends ResponseHeads {
   /** The connection can take another request. */
   release(upstream: H1Upstream): void;
   /** It cannot; it has ended or is ending. */
@@ -31,21 +25,19 @@ export interface UpstreamOwner {
 }
 
 const IDLE = 0;
-const HEAD = 1;
-const LENGTH = 2;
-const CHUNKED = 3;
-const CLOSE = 4;
-const UPGRADED = 5;
+/** A response is awaited or read. */
+const BUSY = 1;
+const UPGRADED = 2;
 /** The response is complete, the request is not. */
-const REQUEST_LEFT = 6;
-const DEAD = 7;
+const REQUEST_LEFT = 3;
+const DEAD = 4;
 
 const LAST_CHUNK = Buffer.from('0\r\n');
 const CRLF = Buffer.from('\r\n');
 /** A body piece up to this size is copied behind its head, so that both are one frame. */
 const JOIN_BYTES = 16 * 1024;
 
-export class H1Upstream implements Exchange, ByteStreamHandler {
+export class H1Upstream implements Exchange, ByteStreamHandler, ResponseEvents {
   readonly rawChunks = true;
   /** `performance.now()` of the last release. */
   idleSince = 0;
@@ -56,22 +48,17 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
   readonly #owner: UpstreamOwner;
   #sink: ResponseSink | undefined;
   #state = IDLE;
-  #pending: Buffer | undefined;
-  #scanned = 0;
-  #remaining = 0;
-  #chunks: ChunkedReader | undefined;
+  readonly #reader: H1ResponseReader;
   #owed = 0;
-  #keepAlive = true;
   #ended = false;
   #touched = false;
   #requestDone = true;
   #requestChunked = false;
-  #headRequest = false;
-  #upgradeRequest = false;
 
   constructor(stream: ByteStream, owner: UpstreamOwner) {
     this.#stream = stream;
     this.#owner = owner;
+    this.#reader = new H1ResponseReader(owner, this);
   }
 
   get channel(): string | undefined {
@@ -90,11 +77,9 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
    */
   send(sink: ResponseSink, plan: RequestPlan, head: string, body: Buffer | undefined): boolean {
     this.#sink = sink;
-    this.#state = HEAD;
+    this.#state = BUSY;
     this.#touched = false;
-    this.#keepAlive = true;
-    this.#headRequest = plan.method === 'HEAD';
-    this.#upgradeRequest = plan.upgrade;
+    this.#reader.begin(plan);
     this.#requestChunked = plan.length < 0;
     this.#requestDone = plan.length === 0;
     if (body === undefined || body.length === 0) {
@@ -165,7 +150,7 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
     }
     this.#touched = true;
     try {
-      this.#read(chunk, sink);
+      this.#reader.read(chunk, sink);
     } catch (error) {
       const message = error instanceof HeadError ? error.message : String(error);
       this.#fail(
@@ -184,9 +169,6 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
         this.#die();
         this.#stream.end();
         break;
-      case CLOSE:
-        this.#complete(NO_TRAILERS, false);
-        break;
       case UPGRADED:
         this.#sink?.onUpgradedEnd();
         break;
@@ -197,16 +179,8 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
         this.#stream.end();
         break;
       default:
-        this.#fail(
-          new RelayError(
-            'upstream-failed',
-            'The app closed the connection before its response was complete.',
-            {
-              blame: 'app',
-            },
-          ),
-          'cancelled',
-        );
+        if (this.#reader.untilEnd) this.onResponse(NO_TRAILERS, false);
+        else this.#fail(closedTooEarly(), 'cancelled');
     }
   }
 
@@ -224,17 +198,7 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
     this.#sink = undefined;
     this.#die();
     if (state === IDLE || state === DEAD || sink === undefined) return;
-    const failure =
-      error ??
-      (state === UPGRADED
-        ? undefined
-        : new RelayError(
-            'upstream-failed',
-            'The app closed the connection before its response was complete.',
-            {
-              blame: 'app',
-            },
-          ));
+    const failure = error ?? (state === UPGRADED ? undefined : closedTooEarly());
     sink.onFailed(
       failure,
       !this.#touched,
@@ -257,133 +221,10 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
     else this.#owed += bytes;
   }
 
-  #read(chunk: Buffer, sink: ResponseSink): void {
-    let buffer = chunk;
-    let position = 0;
-    while (this.#sink === sink) {
-      if (this.#state === HEAD) {
-        if (this.#pending !== undefined) {
-          buffer = Buffer.concat([this.#pending, buffer]);
-          this.#pending = undefined;
-        }
-        const end = findHeadEnd(buffer, position, Math.max(position, this.#scanned));
-        if ((end === -1 ? buffer.length : end) - position > this.#owner.limits.headBytes) {
-          throw new HeadError(502, 'The head of the response is too large.');
-        }
-        if (end === -1) {
-          this.#pending = position === 0 ? buffer : buffer.subarray(position);
-          this.#scanned = resumeAt(this.#pending, 0);
-          return;
-        }
-        this.#scanned = 0;
-        const head = this.#parse(buffer.toString('latin1', position, end - 2));
-        position = end;
-        if (this.#startBody(head, sink)) continue;
-        this.#complete(NO_TRAILERS, position < buffer.length);
-        return;
-      }
-      if (position >= buffer.length) {
-        return;
-      }
-      switch (this.#state) {
-        case LENGTH: {
-          const take = Math.min(this.#remaining, buffer.length - position);
-          if (take > 0) sink.onBody(buffer.subarray(position, position + take), false);
-          position += take;
-          this.#remaining -= take;
-          if (this.#remaining === 0) this.#complete(NO_TRAILERS, position < buffer.length);
-          return;
-        }
-        case CLOSE:
-        case UPGRADED:
-          sink.onBody(position === 0 ? buffer : buffer.subarray(position), false);
-          return;
-        case CHUNKED:
-          this.#readChunked(buffer, position, sink);
-          return;
-        default:
-          // Bytes behind a complete response: whatever they are, nobody asked for them.
-          this.#keepAlive = false;
-          return;
-      }
-    }
-  }
-
-  #parse(text: string): ResponseHead {
-    const owner = this.#owner;
-    if (text === owner.lastHeadText && owner.lastHead !== undefined) return owner.lastHead;
-    const head = parseResponseHead(text, owner.limits);
-    owner.lastHeadText = text;
-    owner.lastHead = head;
-    return head;
-  }
-
-  /** False: the response is complete with its head. */
-  #startBody(head: ResponseHead, sink: ResponseSink): boolean {
-    const status = head.status;
-    if (status < 200) {
-      if (status === 101) {
-        if (!this.#upgradeRequest || head.framing !== 'close') {
-          throw new HeadError(502, 'The app switched protocols without being asked.');
-        }
-        this.#state = UPGRADED;
-        sink.onUpgraded(head);
-        return true;
-      }
-      if (head.framing !== 'close') {
-        throw new HeadError(502, 'The app announced a body for an informational response.');
-      }
-      sink.onInformational(head);
-      return true;
-    }
-    // What was asked to upgrade may take the next request's bytes for the new protocol.
-    if (!head.keepAlive || this.#upgradeRequest) this.#keepAlive = false;
-    if (this.#headRequest || status === 204 || status === 304) {
-      if (status === 204 && head.framing === 'chunked') {
-        throw new HeadError(502, 'The app announced a body for 204 No Content.');
-      }
-      this.#remaining = 0;
-      this.#state = LENGTH;
-      sink.onHead(head, 'none');
-    } else if (head.framing === 'length') {
-      this.#remaining = head.length;
-      this.#state = LENGTH;
-      sink.onHead(head, 'length');
-    } else if (head.framing === 'chunked') {
-      this.#chunks ??= new ChunkedReader(this.#owner.limits, 502);
-      this.#chunks.reset();
-      this.#state = CHUNKED;
-      sink.onHead(head, 'chunked');
-    } else {
-      this.#keepAlive = false;
-      this.#state = CLOSE;
-      sink.onHead(head, 'close');
-    }
-    return this.#state !== LENGTH || this.#remaining > 0;
-  }
-
-  #readChunked(buffer: Buffer, start: number, sink: ResponseSink): void {
-    const chunks = this.#chunks as ChunkedReader;
-    let position = start;
-    if (sink.rawChunks) {
-      while (position < buffer.length && !chunks.inTrailers)
-        position = chunks.next(buffer, position);
-      if (position > start) {
-        const whole = start === 0 && position === buffer.length;
-        sink.onBody(whole ? buffer : buffer.subarray(start, position), true);
-      }
-    } else {
-      while (position < buffer.length && !chunks.inTrailers) {
-        position = chunks.next(buffer, position);
-        if (chunks.dataEnd > chunks.dataStart) {
-          sink.onBody(buffer.subarray(chunks.dataStart, chunks.dataEnd), false);
-        }
-      }
-    }
-    if (chunks.inTrailers) {
-      position = chunks.readTrailers(buffer, position);
-      if (chunks.done) this.#complete(chunks.trailers, position < buffer.length);
-    }
+  /** Of the reader: 101. */
+  onSwitched(head: ResponseHead): void {
+    this.#state = UPGRADED;
+    this.#sink?.onUpgraded(head);
   }
 
   /**
@@ -391,15 +232,17 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
    * used again: nobody asked for them. The sink may start its next request on
    * this very connection before this returns.
    */
-  #complete(trailers: readonly string[], more: boolean): void {
-    const sink = this.#sink as ResponseSink;
+  onResponse(trailers: readonly string[], more: boolean): void {
+    const sink = this.#sink;
+    if (sink === undefined) return;
     if (more) {
       // To another client that would be a broken response, or another one. Only
       // a body sent to HEAD against the rules is common and harmless.
-      if (!this.#headRequest) throw new HeadError(502, 'The app sent more than its response.');
-      this.#keepAlive = false;
+      if (!this.#reader.headRequest)
+        throw new HeadError(502, 'The app sent more than its response.');
+      this.#reader.keepAlive = false;
     }
-    if (!this.#requestDone && !this.#ended && this.#keepAlive) {
+    if (!this.#requestDone && !this.#ended && this.#reader.keepAlive) {
       this.#state = REQUEST_LEFT;
       sink.onComplete(trailers);
       return;
@@ -415,7 +258,7 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
     this.#sink = undefined;
     this.#resumeAll();
     this.served++;
-    if (this.#keepAlive && !this.#ended && this.#requestDone && !this.#stream.closed) {
+    if (this.#reader.keepAlive && !this.#ended && this.#requestDone && !this.#stream.closed) {
       this.#state = IDLE;
       this.#owner.release(this);
     } else if (this.#ended && this.#requestDone) {
@@ -453,7 +296,15 @@ export class H1Upstream implements Exchange, ByteStreamHandler {
   #die(): void {
     if (this.#state === DEAD) return;
     this.#state = DEAD;
-    this.#pending = undefined;
+    this.#reader.stop();
     this.#owner.forget(this);
   }
+}
+
+function closedTooEarly(): RelayError {
+  return new RelayError(
+    'upstream-failed',
+    'The app closed the connection before its response was complete.',
+    { blame: 'app' },
+  );
 }
