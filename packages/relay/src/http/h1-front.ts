@@ -7,8 +7,8 @@
 import type { Duplex } from 'node:stream';
 import { RelayError } from '../errors.ts';
 import { AccessWatch, WATCH_AFTER_MS, logLost } from './access-watch.ts';
-import { clientOf } from '../listen/forwarded.ts';
 import { lookup } from './characters.ts';
+import { clientOfHead, forwardedBy } from './client-of-head.ts';
 import type { ConnectionInfo, Engine, FrontConnection } from './engine.ts';
 import { type Exchange, type ResponseBody, type ResponseSink } from './exchange.ts';
 import { failureAnswer } from './failure-answer.ts';
@@ -365,14 +365,7 @@ export class H1Front implements ResponseSink, FrontConnection {
     const before = this.#known;
     if (before !== undefined && before.text === text && before.version === version) return before;
     const fields = parseRequestFields(text, version, this.#engine.limits);
-    const client = this.#info.trustedProxy
-      ? clientOf(
-          this.#info,
-          lookup(fields.headers, 'x-forwarded-for'),
-          lookup(fields.headers, 'x-forwarded-proto'),
-          this.#engine.deps.trusted,
-        )
-      : this.#info;
+    const client = clientOfHead(this.#info, fields.headers, this.#engine.deps.trusted);
     return (this.#known = {
       text,
       version,
@@ -433,17 +426,7 @@ export class H1Front implements ResponseSink, FrontConnection {
               connection: fields.connection,
               upgrade:
                 upgrade === undefined ? undefined : (lookup(fields.headers, 'upgrade') ?? ''),
-              by: {
-                peerAddress: this.#info.remoteAddress,
-                forwardedFor: this.#info.trustedProxy
-                  ? lookup(fields.headers, 'x-forwarded-for')
-                  : undefined,
-                forwarded: this.#info.trustedProxy
-                  ? lookup(fields.headers, 'forwarded')
-                  : undefined,
-                secure: client.secure,
-                authority: fields.authority,
-              },
+              by: forwardedBy(this.#info, fields.headers, fields.authority, client.secure),
             });
       known.route = decision.kind === 'app' && decision.reusable === true ? route : undefined;
       known.policyVersion = version;
