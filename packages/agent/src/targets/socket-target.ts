@@ -23,6 +23,11 @@ export interface Outcome {
 const CONNECT_TIMEOUT_MS = 10_000;
 /** How long a target that does not read may hold bytes of a channel that already ended in order. */
 const LINGER_MS = 30_000;
+/**
+ * A connection that is not wanted any more is waited for so long, to be reset. Where the app's backlog was full, the
+ * kernel asks again after 1 and 3 s (RFC 6298: its first timeout is 1 s): in between it is not about to be made.
+ */
+const UNWANTED_MS = 2_000;
 /** Bytes in the socket's own queue before the channel is held back. */
 const WRITE_BUFFER = 128 * 1024;
 const READ_SLAB = 64 * 1024;
@@ -111,8 +116,9 @@ export class SocketTarget implements ChannelHandler {
    */
   #breakOff(socket: Socket): void {
     const { path } = this.#options.candidates[this.#candidate] as { readonly path?: string };
-    if (path === undefined) socket.resetAndDestroy();
-    else socket.destroy();
+    if (path !== undefined) return void socket.destroy();
+    if (!this.#connected) socket.setTimeout(UNWANTED_MS);
+    socket.resetAndDestroy();
   }
 
   #give(chunk: Buffer): void {
@@ -173,7 +179,11 @@ export class SocketTarget implements ChannelHandler {
     });
     socket.on('close', () => this.#onSocketClose(failure));
     socket.setTimeout(this.#options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, () =>
-      socket.destroy(Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' })),
+      // In a process that was held up, the connection may have been made meanwhile: that is heard first.
+      setImmediate(() => {
+        if (!socket.connecting) return;
+        socket.destroy(Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' }));
+      }),
     );
     socket.connect(candidate);
   }

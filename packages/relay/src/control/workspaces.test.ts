@@ -404,6 +404,8 @@ describe('the app', () => {
     assert.deepEqual(Object.keys(body.paths).sort(), [
       '/api/v1/audit-events',
       '/api/v1/cluster',
+      '/api/v1/cluster/channels',
+      '/api/v1/cluster/channels/{id}/trace',
       '/api/v1/ssh/user-ca',
       '/api/v1/user',
       '/api/v1/user/keys',
