@@ -7,6 +7,7 @@ import { delimiter, join } from 'node:path';
 import { installPackages } from './lib/install-packages.mjs';
 import { cleanEnvironment } from './lib/npm.mjs';
 import { NEEDED_MAJOR, projectNode, ROOT } from './lib/project-node.mjs';
+import { RELAY_NODE_FLAGS } from './lib/relay-flags.mjs';
 
 const COMMANDS = {
   start: 'scripts/start.ts',
@@ -55,7 +56,8 @@ if (node === undefined) {
 
 const env = cleanEnvironment();
 env.PATH = `${join(ROOT, 'node_modules/.bin')}${delimiter}${env.PATH ?? ''}`;
-const child = spawn(node, ['--disable-warning=ExperimentalWarning', join(ROOT, script), ...args], {
+const flags = command === 'start' ? RELAY_NODE_FLAGS : ['--disable-warning=ExperimentalWarning'];
+const child = spawn(node, [...flags, join(ROOT, script), ...args], {
   cwd: process.cwd(),
   env: { ...env, BURROW_PARENT_FD: '3' },
   // The fourth is a lifeline: it closes when this process ends, however it ends.

@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createClient, type Client, type CreatedWorkspace } from '@burrow/api';
+import { RELAY_NODE_FLAGS } from '../../scripts/lib/relay-flags.mjs';
 import { Child, run } from '../lib/child.ts';
 import { freePort } from '../lib/free-port.ts';
 import type { System } from '../scenario.ts';
@@ -50,7 +51,7 @@ export async function startBurrow(directory: string, build = THIS_BUILD): Promis
   const port = await freePort();
   const readyFile = join(root, 'ready.json');
   const relay = new Child(build.node, [
-    '--disable-warning=ExperimentalWarning',
+    ...RELAY_NODE_FLAGS,
     join(build.root, 'scripts/start.ts'),
     '--no-workspace',
     '--port',

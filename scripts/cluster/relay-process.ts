@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../lib/project-node.mjs';
+import { RELAY_NODE_FLAGS } from '../lib/relay-flags.mjs';
 import { commandLine } from '../lib/server-process.ts';
 import type { FromRelay, ToRelay } from './messages.ts';
 
@@ -46,7 +47,7 @@ export async function startRelayProcess(options: RelayProcessOptions): Promise<R
   const [command, ...args] = commandLine({
     command: process.execPath,
     args: [
-      '--disable-warning=ExperimentalWarning',
+      ...RELAY_NODE_FLAGS,
       join(ROOT, 'scripts/cluster/relay-main.ts'),
       // Only for people who look at the list of processes.
       id,
