@@ -5,6 +5,7 @@ import { nameTerminal } from './name-terminal.ts';
 import { endSession, signalGroup, signalName } from './pty/end-session.ts';
 import { startPty } from './pty/ladder.ts';
 import type { PtyCommand, PtyModes } from './pty/types.ts';
+import { withPipes } from './with-pipes.ts';
 
 export interface Terminal {
   readonly term: string;
@@ -64,13 +65,14 @@ export async function runCommand(options: RunOptions): Promise<Running> {
 
 /** In a session of its own, so that all of it can be reached, and Ctrl-C of the agent's own terminal is not for it. */
 function runWithPipes({ command, env, cwd }: RunOptions): Running {
-  const child = spawn(command.file, command.args, {
+  const started = spawn(command.file, command.args, {
     cwd,
     env: { ...env },
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
     ...(command.argv0 === undefined ? {} : { argv0: command.argv0 }),
   });
+  const child = withPipes(started, command.file);
   let ended = false;
   // The command and all that held its output: what it left behind on purpose (`server >log &`) stays, as under sshd.
   child.once('close', () => (ended = true));

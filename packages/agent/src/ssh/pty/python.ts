@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { withPipes } from '../with-pipes.ts';
 import { helperPty } from './helper-pty.ts';
 import { PYTHON_PROGRAM } from './python-program.ts';
 import { outputOf } from './run.ts';
@@ -29,13 +30,14 @@ export async function findPython(signal: AbortSignal): Promise<Rung | string> {
 
 function start(python: string, options: PtyOptions): Promise<Pty> {
   const { command, modes, signal } = options;
-  const helper = spawn(python, [...FLAGS, PYTHON_PROGRAM], {
+  const spawned = spawn(python, [...FLAGS, PYTHON_PROGRAM], {
     cwd: '/',
     env: { PATH: process.env['PATH'] },
     stdio: ['pipe', 'pipe', 'ignore', 'pipe'],
     // Not ended by a Ctrl-C meant for the agent.
     detached: true,
   });
+  const helper = withPipes(spawned, python);
   const started = helperPty({
     kind: 'python',
     helper,

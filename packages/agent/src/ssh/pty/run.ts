@@ -21,9 +21,10 @@ export function outputOf(
       timeout: TIMEOUT_MS,
       killSignal: 'SIGKILL',
     });
-    const stdout = child.stdout as Readable;
-    stdout.setEncoding('utf8');
-    stdout.on('data', (data: string) => {
+    // Undefined where no descriptor is to be had: then an error follows.
+    const stdout = child.stdout as Readable | undefined;
+    stdout?.setEncoding('utf8');
+    stdout?.on('data', (data: string) => {
       output += data.slice(0, MAX_OUTPUT - output.length);
     });
     child.on('error', () => resolve(undefined));

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { withPipes } from '../with-pipes.ts';
 import { helperPty } from './helper-pty.ts';
 import { signalNumber, type Reports } from './control-lines.ts';
 import { cleanEnv, withoutArgv0 } from './login-name.ts';
@@ -61,12 +62,13 @@ function start(script: string, options: PtyOptions): Promise<Pty> {
   const env = cleanEnv(options.env, options.term);
   if (env['SHELL'] !== undefined) env['BURROW_PTY_SHELL'] = env['SHELL'];
   env['SHELL'] = '/bin/sh';
-  const helper = spawn(script, ['-q', '-c', line.map(quote).join(' '), '/dev/null'], {
+  const spawned = spawn(script, ['-q', '-c', line.map(quote).join(' '), '/dev/null'], {
     cwd: options.cwd,
     env,
     stdio: ['pipe', 'pipe', 'ignore', 'pipe'],
     detached: true,
   });
+  const helper = withPipes(spawned, script);
   return helperPty({
     kind: 'script',
     helper,
