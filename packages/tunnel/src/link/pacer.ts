@@ -16,8 +16,10 @@ import { MAX_DATA_BYTES } from '../limits.ts';
 export const SLACK_MS = 8;
 const FLOOR_BYTES = 64 * 1024;
 const START_BYTES = 256 * 1024;
-/** A probe follows each 32nd of the window, or this much. */
+/** A probe follows each 32nd of the window, or this much; */
 const PROBE_EVERY_BYTES = 128 * 1024;
+/** but not more than one in so long: on fast lines the answers cost more than they tell. */
+const PROBE_EVERY_MS = 1;
 /** Room under this (or a 64th of the window) is not worth a frame while more is in flight. */
 const MIN_ROOM_BYTES = 16 * 1024;
 /** How much more is tried, for a round trip, when no queue is seen. */
@@ -108,7 +110,9 @@ export class Pacer {
   get wantsProbe(): boolean {
     const unproven = this.#sent - this.#probedBytes;
     if (unproven === 0) return false;
-    return this.#probes.length === 0 || unproven >= Math.min(PROBE_EVERY_BYTES, this.#window / 32);
+    if (this.#probes.length === 0) return true;
+    const often = Math.max(this.#rate, this.#ratePrevious) * PROBE_EVERY_MS;
+    return unproven >= Math.max(often, Math.min(PROBE_EVERY_BYTES, this.#window / 32));
   }
 
   onProbe(token: number, now: number): void {

@@ -58,6 +58,13 @@ class ChannelDuplex extends Duplex {
     else this.#resume = done;
   }
 
+  override _writev(pieces: { chunk: Buffer }[], done: () => void): void {
+    let room = true;
+    for (const { chunk } of pieces) room = this.#channel.write(chunk);
+    if (room || this.#channel.closed) done();
+    else this.#resume = done;
+  }
+
   override _final(done: () => void): void {
     this.#channel.end();
     done();
