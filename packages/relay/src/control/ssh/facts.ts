@@ -1,6 +1,6 @@
 import { fingerprintOf } from '@burrow/ssh';
 import type { HelloInfo } from '@burrow/tunnel';
-import type { Kysely } from 'kysely';
+import { sql, type Kysely } from 'kysely';
 import type { Audit } from '../../audit/audit.ts';
 import type { Tables } from '../../db/tables.ts';
 import type { ControlLogger } from '../context.ts';
@@ -89,10 +89,9 @@ export class SshMemory {
         ])
         .where('tunnel_agents.id', 'in', [...batch.keys()])
         .execute();
-      for (const row of rows) {
-        const facts = batch.get(row.agent_id);
-        if (facts !== undefined) await this.#keep(row, facts);
-      }
+      const changes = rows.flatMap((row) => changeOf(row, batch.get(row.agent_id)) ?? []);
+      if (changes.length > 0) await this.#write(changes);
+      for (const change of changes) this.#tell(change);
       // What was reported meanwhile stays.
       for (const [agentId, facts] of batch) {
         if (this.#reported.get(agentId) === facts) this.#reported.delete(agentId);
@@ -100,40 +99,59 @@ export class SshMemory {
     }
   }
 
-  async #keep(
-    row: {
-      id: string;
-      name: string;
-      ssh_server: string | null;
-      ssh_host_key: string | null;
-      ssh_user: string | null;
-    },
-    facts: SshFacts,
-  ): Promise<void> {
-    const before = row.ssh_host_key;
-    // An agent without SSH today may have it again tomorrow, with the same key.
-    const hostKey = facts.hostKey ?? before;
-    if (hostKey === before && facts.server === row.ssh_server && facts.user === row.ssh_user) {
-      return;
-    }
-    await this.#db
-      .updateTable('workspaces')
-      .set({ ssh_server: facts.server, ssh_host_key: hostKey, ssh_user: facts.user })
-      .where('id', '=', row.id)
-      .execute();
-    if (before === null || hostKey === null || hostKey === before) return;
-    const [was, is] = [fingerprint(before), fingerprint(hostKey)];
+  /** One statement however many they are: a fleet of new agents comes at once. */
+  async #write(changes: readonly Change[]): Promise<void> {
+    const rows = changes.map(
+      ({ id, server, is, user }) =>
+        sql`(cast(${id} as text), cast(${server} as text), cast(${is} as text), cast(${user} as text))`,
+    );
+    await sql`with told (id, server, host_key, ssh_user) as (values ${sql.join(rows)})
+      update workspaces set ssh_server = told.server, ssh_host_key = told.host_key, ssh_user = told.ssh_user
+      from told where workspaces.id = told.id`.execute(this.#db);
+  }
+
+  #tell({ name, was, is }: Change): void {
+    if (was === null || is === null || is === was) return;
+    const [before, now] = [fingerprint(was), fingerprint(is)];
     this.#logger.warn(
-      { workspace: row.name, was, is },
+      { workspace: name, was: before, is: now },
       "a workspace's SSH host key has changed; clients that remember the old one will refuse it",
     );
     this.#audit.record({
       action: 'ssh.host-key-changed',
       outcome: 'ok',
-      workspace: row.name,
-      detail: `${was} to ${is}`,
+      workspace: name,
+      detail: `${before} to ${now}`,
     });
   }
+}
+
+interface Kept {
+  readonly id: string;
+  readonly name: string;
+  readonly ssh_server: string | null;
+  readonly ssh_host_key: string | null;
+  readonly ssh_user: string | null;
+}
+
+/** Of what is kept with a workspace. `was` and `is`: its host key. */
+interface Change {
+  readonly id: string;
+  readonly name: string;
+  readonly server: SshFacts['server'];
+  readonly user: string | null;
+  readonly was: string | null;
+  readonly is: string | null;
+}
+
+function changeOf(kept: Kept, facts: SshFacts | undefined): Change | undefined {
+  if (facts === undefined) return undefined;
+  const was = kept.ssh_host_key;
+  // An agent without SSH today may have it again tomorrow, with the same key.
+  const is = facts.hostKey ?? was;
+  const { server, user } = facts;
+  if (is === was && server === kept.ssh_server && user === kept.ssh_user) return undefined;
+  return { id: kept.id, name: kept.name, server, user, was, is };
 }
 
 function fingerprint(line: string): string {
