@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import http2 from 'node:http2';
 import { test } from 'node:test';
-import { TunnelError } from '@burrow/tunnel';
+import { TunnelError, type Channel } from '@burrow/tunnel';
 import { CONNECT_PATH, dialGrpc } from '@burrow/tunnel/grpc';
 import { dialWebSocket } from '@burrow/tunnel/websocket';
 import { dialler, GOOD_TOKEN, linksStand } from './testing.ts';
@@ -171,6 +171,41 @@ test('a new instance takes over; the old one is told and kept out while the new 
   await until(() => stand.routing.presence('a1') === undefined);
   await dialGrpc(dialler(stand.url, GOOD_TOKEN, old).options);
   assert.ok(!stand.directory.events.join('').includes('--'));
+});
+
+test('one agent, two links that report different versions: both serve, the last one is shown', async (t) => {
+  const stand = await linksStand(t);
+  const dial = async (software: string) => {
+    const { options } = dialler(stand.url, GOOD_TOKEN);
+    const opened = Promise.withResolvers<void>();
+    const handler = {
+      ...options.handler,
+      onChannel(channel: Channel) {
+        channel.reset('unsupported', software);
+        opened.resolve();
+      },
+    };
+    const { link } = await dialGrpc({
+      ...options,
+      handler,
+      hello: { ...options.hello, software },
+    });
+    await until(() => stand.routing.presence('a1')?.hello.software === software);
+    return { link, opened: opened.promise };
+  };
+  const older = await dial('burrow-agent/0.1.0');
+  const newer = await dial('burrow-agent/0.2.0');
+  assert.equal(stand.routing.presence('a1')?.links, 2);
+  assert.deepEqual(stand.warnings, [], 'an agent may be one that was updated in place');
+  for (const link of stand.routing.links()) {
+    link.open(
+      { target: { kind: 'tcp', port: 3000 }, principal: { userId: 'u', username: 'ann' } },
+      { onData() {}, onEnd() {}, onClose() {} },
+    );
+  }
+  await Promise.all([older.opened, newer.opened]);
+  newer.link.close(new TunnelError('cancelled', 'done'));
+  await until(() => stand.routing.presence('a1')?.links === 1);
 });
 
 test('leases of connected agents are renewed, in one call for all', async (t) => {
