@@ -1,4 +1,4 @@
-import './tune-first.ts';
+import { tuneCollector } from '@burrow/tunnel/node';
 import { startAgent } from './agent.ts';
 import { ConfigError, readConfig } from './config/config.ts';
 import { helpText } from './config/help.ts';
@@ -13,6 +13,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (argv.includes('--version')) return print(`${VERSION}\n`);
 
   const config = readConfig(argv, process.env);
+  tuneCollector();
   const log = createProcessLog(config.logLevel);
   const agent = startAgent(config, { log });
   let signals = 0;

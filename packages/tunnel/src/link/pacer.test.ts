@@ -119,3 +119,20 @@ test('a Pong nobody asked for changes nothing', () => {
   assert.equal(pacer.windowBytes, before);
   assert.equal(pacer.inFlight, 0);
 });
+
+test('a fast line is asked about once in a ms, and not for every slice', () => {
+  const KiB = 1024;
+  const pacer = new Pacer();
+  const send = (bytes: number): boolean => {
+    pacer.onSent(bytes, 1);
+    return pacer.wantsProbe;
+  };
+  pacer.onSent(256 * KiB, 0);
+  pacer.onProbe(1, 0);
+  // 256 KiB in a ms.
+  pacer.onPong(1, 1);
+  assert.ok(send(1), 'nothing is under way that would confirm it');
+  pacer.onProbe(2, 1);
+  assert.ok(!send(200 * KiB));
+  assert.ok(send(56 * KiB));
+});

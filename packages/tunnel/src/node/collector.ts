@@ -14,9 +14,6 @@ const SINCE_NODE = 24;
  * - That limit is five times what is alive, not about one and a half: an SSH
  *   gateway that carries 1 GB went through 79 full collections without this,
  *   through 3 with it.
- * - The young generation stays as small as it is now: buffers die young, and are
- *   freed when it is full, so a large one keeps hundreds of MB of them
- *   (docs/decisions/2026-11-28-small-young-generation.md). Call it first.
  *
  * For the whole process and the threads that it starts later: to be called by
  * its main file.
@@ -27,5 +24,4 @@ export function tuneCollector(): void {
   if (major < SINCE_NODE) return;
   setFlagsFromString('--external-memory-accounted-in-global-limit');
   setFlagsFromString('--heap-growing-percent=400');
-  setFlagsFromString('--semi-space-growth-factor=1');
 }
