@@ -1,5 +1,5 @@
 /**
- * Flags of Node for a process that is a relay. A young generation of 2 MiB halves: buffers of what passes through
+ * Flags of Node for a process that is a relay. A young generation in halves of 2 MiB: buffers of what passes through
  * die at once, and up to 16 MiB of young objects would keep hundreds of MB of them
  * (docs/decisions/2026-11-28-small-young-generation.md). Only the command line can set it.
  */
