@@ -1,23 +1,40 @@
-// Many idle agents, and the death of the relay that holds them all. 10,000 in the long form.
+// Many idle agents, and the death of the relay that holds them all. 10,000 in the long form; once plain, once over TLS.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test, type TestContext } from 'node:test';
+import pg from 'pg';
+import { selfSignedCertificate } from '../harness/certificate.ts';
 import { startCluster, type Cluster } from '../harness/cluster.ts';
 import { eventually } from '../harness/eventually.ts';
 import { run } from '../harness/run.ts';
+import { startAgentPools } from './support/agent-pools.ts';
+import { record } from './support/report.ts';
 
 const LONG = process.env['BURROW_TEST_LONG'] === '1';
 const AGENTS = LONG ? 10_000 : 300;
-const PROCESSES = 2;
 const MAKE_AT_ONCE = 16;
-/** Redis and the relay are watched idle for so long. */
+/** Redis, the database and the relay are watched idle for so long. */
 const IDLE_MS = LONG ? 30_000 : 5_000;
-const BACK_WITHIN_MS = 15_000;
 
-async function tokens(cluster: Cluster): Promise<string[]> {
+interface Kind {
+  readonly name: string;
+  readonly tls: boolean;
+  /** CPU of the idle relay, in ms per s. Pings of 10,000 links, encrypted or not. */
+  readonly idleMs: number;
+  /** All are back on the other relay. Agents, relays and stores share this machine's cores, handshakes included. */
+  readonly backWithinMs: number;
+}
+
+const KINDS: readonly Kind[] = [
+  { name: 'plain', tls: false, idleMs: 50, backWithinMs: 15_000 },
+  { name: 'TLS', tls: true, idleMs: 100, backWithinMs: 45_000 },
+];
+
+async function makeTokens(cluster: Cluster): Promise<string[]> {
   const made: string[] = [];
   let next = 0;
   const api = cluster.api('two');
@@ -35,38 +52,37 @@ async function tokens(cluster: Cluster): Promise<string[]> {
   return made;
 }
 
-/** Agents in processes of their own; how many links they hold now. */
-function hold(t: TestContext, url: string, all: readonly string[]): () => number {
-  const counts = Array.from({ length: PROCESSES }, (_, index) => {
-    const child = spawn(
-      process.execPath,
-      [
-        '--disable-warning=ExperimentalWarning',
-        join(import.meta.dirname, 'support/agent-pools-process.ts'),
-      ],
-      { stdio: ['pipe', 'pipe', 'inherit'] },
-    );
-    t.after(() => child.kill('SIGKILL'));
-    let links = 0;
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      links = Number(/links (\d+)\n$/.exec(text)?.[1] ?? links);
-    });
-    const mine = all.filter((_token, i) => i % PROCESSES === index);
-    child.stdin.write(`${JSON.stringify({ url, tokens: mine })}\n`);
-    return () => links;
-  });
-  return () => counts.reduce((sum, count) => sum + count(), 0);
-}
-
 /** CPU of a process so far, in ms. Linux counts in hundredths of a second. */
 function cpuMs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const fields = fieldsOf(pid);
   return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+/** Of proc(5)'s `stat`, from the third on. */
+function fieldsOf(pid: number | string): string[] {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 function residentKb(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+}
+
+/** Of PostgreSQL's server and all its children, those that have ended included. */
+function databaseCpuMs(cluster: Cluster): number {
+  const { pid } = cluster.storage.postgres.running;
+  const children = readdirSync('/proc').filter((name) => {
+    try {
+      return /^\d+$/.test(name) && Number(fieldsOf(name)[1]) === pid;
+    } catch {
+      return false;
+    }
+  });
+  const ended = fieldsOf(pid).slice(13, 15);
+  return [pid, ...children.map(Number)].reduce(
+    (sum, each) => sum + cpuMs(each),
+    ended.reduce((sum, ticks) => sum + Number(ticks), 0) * 10,
+  );
 }
 
 async function commands(cluster: Cluster): Promise<number> {
@@ -77,46 +93,135 @@ async function commands(cluster: Cluster): Promise<number> {
   return Number(/total_commands_processed:(\d+)/.exec(stdout)?.[1]);
 }
 
-test(`${AGENTS} idle agents, and their relay is killed`, { timeout: 900_000 }, async (t) => {
-  const cluster = await startCluster(['one', 'two'], {
-    BURROW_RELAY_CLUSTER__REBALANCE_MS: '0',
-    BURROW_RELAY_WORKSPACES__MAX_PER_USER: String(AGENTS),
+async function redisBytes(cluster: Cluster): Promise<number> {
+  const { port, url } = cluster.storage.redis.running;
+  const { stdout } = await run('redis-cli', ['-p', String(port), 'info', 'memory'], {
+    env: { REDISCLI_AUTH: new URL(url).password },
   });
-  t.after(() => cluster[Symbol.asyncDispose]());
-  const line = await cluster.line(cluster.relay('one'));
-  const all = await tokens(cluster);
-  const { pid } = cluster.relay('one');
-  const before = residentKb(pid);
-  const links = hold(t, `http://127.0.0.1:${line.port}`, all);
-  await eventually('all are there', () => links() === AGENTS, 300_000);
-  await sleep(2_000);
-  const each = (residentKb(pid) - before) / AGENTS;
+  return Number(/used_memory:(\d+)/.exec(stdout)?.[1]);
+}
 
-  const redis = cluster.storage.redis.running.pid;
-  const [asked, relayCpu, redisCpu] = [await commands(cluster), cpuMs(pid), cpuMs(redis)];
-  await sleep(IDLE_MS);
-  const perSecond = ((await commands(cluster)) - asked) / (IDLE_MS / 1000);
-  const relayShare = (cpuMs(pid) - relayCpu) / IDLE_MS;
-  const redisShare = (cpuMs(redis) - redisCpu) / IDLE_MS;
-  t.diagnostic(
-    `idle: ${each.toFixed(1)} KB a link, relay ${(relayShare * 100).toFixed(1)}% of a core, ` +
-      `Redis ${perSecond.toFixed(0)} commands/s and ${(redisShare * 100).toFixed(1)}% of a core`,
+async function transactions(database: pg.Client): Promise<number> {
+  const { rows } = await database.query<{ n: string }>(
+    `select xact_commit as n from pg_stat_database where datname = 'burrow'`,
   );
-  assert.ok(perSecond < 1_500, `${perSecond} commands/s`);
+  return Number(rows[0]?.n);
+}
 
-  line.to = cluster.relay('two');
-  const since = performance.now();
-  const redisBefore = cpuMs(redis);
-  cluster.kill('one');
-  await eventually('the loss is noticed', () => links() < AGENTS, BACK_WITHIN_MS);
-  await eventually('all are back', () => links() === AGENTS, 120_000);
-  const backMs = performance.now() - since;
-  const redisBusy = (cpuMs(redis) - redisBefore) / backMs;
-  t.diagnostic(
-    `all back after ${(backMs / 1000).toFixed(1)} s; meanwhile Redis at ${(redisBusy * 100).toFixed(0)}% of a core`,
+async function databaseBytes(database: pg.Client): Promise<number> {
+  const { rows } = await database.query<{ n: string }>(`select pg_database_size('burrow') as n`);
+  return Number(rows[0]?.n);
+}
+
+async function connectTo(t: TestContext, cluster: Cluster): Promise<pg.Client> {
+  const database = new pg.Client(cluster.storage.postgres.running.url('postgres'));
+  // It ends with its server.
+  database.on('error', () => {});
+  await database.connect();
+  t.after(() => database.end().catch(() => {}));
+  return database;
+}
+
+for (const { name, tls, idleMs, backWithinMs } of KINDS) {
+  test(
+    `${AGENTS} idle agents (${name}), and their relay is killed`,
+    { timeout: 900_000 },
+    async (t) => {
+      const folder = mkdtempSync(join(tmpdir(), 'burrow-scale-'));
+      t.after(() => rm(folder, { recursive: true, force: true }));
+      const certificate = tls ? await selfSignedCertificate(folder, 'relay.test') : undefined;
+      const cluster = await startCluster(['one', 'two'], {
+        BURROW_RELAY_CLUSTER__REBALANCE_MS: '0',
+        BURROW_RELAY_WORKSPACES__MAX_PER_USER: String(AGENTS),
+        ...(certificate === undefined
+          ? {}
+          : {
+              BURROW_RELAY_LISTEN__TLS__CERT_FILE: certificate.certFile,
+              BURROW_RELAY_LISTEN__TLS__KEY_FILE: certificate.keyFile,
+            }),
+      });
+      t.after(() => cluster[Symbol.asyncDispose]());
+      const urlOf = (id: string): string =>
+        `${tls ? 'https' : 'http'}://127.0.0.1:${cluster.relay(id).port}`;
+      const database = await connectTo(t, cluster);
+      const empty = await databaseBytes(database);
+      const tokens = await makeTokens(cluster);
+      const databaseEach = ((await databaseBytes(database)) - empty) / AGENTS;
+      const { pid } = cluster.relay('one');
+      const { pid: otherPid } = cluster.relay('two');
+      const before = { kb: residentKb(pid), cpu: cpuMs(pid), redis: await redisBytes(cluster) };
+      const ca = certificate && readFileSync(certificate.certFile, 'utf8');
+      const pools = startAgentPools({ url: urlOf('one'), tokens, ca });
+      t.after(() => pools.stop());
+      await eventually('all are there', () => pools.links === AGENTS, 300_000);
+      const linkedCpu = cpuMs(pid) - before.cpu;
+      // The counters of PostgreSQL follow within 10 s.
+      await sleep(LONG ? 12_000 : 2_000);
+      const each = (residentKb(pid) - before.kb) / AGENTS;
+      const redisEach = ((await redisBytes(cluster)) - before.redis) / AGENTS;
+
+      const redis = cluster.storage.redis.running.pid;
+      const look = async () => ({
+        commands: await commands(cluster),
+        transactions: await transactions(database),
+        relay: cpuMs(pid),
+        redis: cpuMs(redis),
+        database: databaseCpuMs(cluster),
+      });
+      const idle = await look();
+      await sleep(IDLE_MS);
+      const later = await look();
+      const per = (key: keyof typeof idle): number => (later[key] - idle[key]) / (IDLE_MS / 1000);
+      /** Of one core. */
+      const share = (key: 'relay' | 'redis' | 'database'): string =>
+        `${(per(key) / 10).toFixed(1)}% of a core`;
+      const asked = `${per('commands').toFixed(0)} commands/s`;
+      const kept = `${per('transactions').toFixed(1)} transactions/s`;
+      t.diagnostic(
+        `idle: ${each.toFixed(1)} KB a link, relay ${share('relay')}, Redis ${asked}, ${share('redis')}, ` +
+          `${redisEach.toFixed(0)} bytes an agent; PostgreSQL ${kept}, ${share('database')}, ${databaseEach.toFixed(0)} bytes a workspace; ` +
+          `each link took ${(linkedCpu / AGENTS).toFixed(2)} ms of the relay`,
+      );
+      assert.ok(per('commands') < 1_500, `${per('commands')} commands/s`);
+      assert.ok(per('relay') < idleMs, `the idle relay takes ${share('relay')}`);
+
+      await pools.dial(urlOf('two'));
+      const since = performance.now();
+      const busy = {
+        redis: cpuMs(redis),
+        other: cpuMs(otherPid),
+        database: databaseCpuMs(cluster),
+      };
+      cluster.kill('one');
+      await eventually('the loss is noticed', () => pools.links < AGENTS, 15_000);
+      await eventually('all are back', () => pools.links === AGENTS, 120_000);
+      const backMs = performance.now() - since;
+      const redisBusy = (cpuMs(redis) - busy.redis) / backMs;
+      const otherEach = (cpuMs(otherPid) - busy.other) / AGENTS;
+      const databaseBusy = (databaseCpuMs(cluster) - busy.database) / backMs;
+      t.diagnostic(
+        `all back after ${(backMs / 1000).toFixed(1)} s; meanwhile Redis at ${(redisBusy * 100).toFixed(0)}% of a core, ` +
+          `PostgreSQL at ${(databaseBusy * 100).toFixed(0)}%, and each link took ${otherEach.toFixed(2)} ms of the relay`,
+      );
+      const cells = new Map([
+        ['memory of the relay', `${each.toFixed(1)} KB a link`],
+        ['idle relay', share('relay')],
+        ['Redis', `${asked}, ${share('redis')}, ${redisEach.toFixed(0)} bytes an agent`],
+        [
+          'PostgreSQL',
+          `${kept}, ${share('database')}, ${databaseEach.toFixed(0)} bytes a workspace`,
+        ],
+        ['all back on another relay', `${(backMs / 1000).toFixed(1)} s`],
+        [
+          'meanwhile',
+          `Redis ${(redisBusy * 100).toFixed(0)}%, PostgreSQL ${(databaseBusy * 100).toFixed(0)}% of a core; ${otherEach.toFixed(2)} ms of the relay a link`,
+        ],
+      ]);
+      if (LONG) record(`10,000 links, ${name}`, cells, 'scale');
+      assert.ok(backMs < backWithinMs, `${backMs} ms`);
+      assert.ok(redisBusy < 0.3, `Redis at ${redisBusy} of a core`);
+      const { relays } = await cluster.api('two').cluster();
+      assert.equal(relays.find(({ self }) => self)?.stats?.agents, AGENTS);
+    },
   );
-  assert.ok(backMs < BACK_WITHIN_MS, `${backMs} ms`);
-  assert.ok(redisBusy < 0.3, `Redis at ${redisBusy} of a core`);
-  const { relays } = await cluster.api('two').cluster();
-  assert.equal(relays.find(({ self }) => self)?.stats?.agents, AGENTS);
-});
+}

@@ -1,6 +1,7 @@
 /**
  * Idle agents, many in one process, by the agent's own pool of links. Reads
- * `{url, tokens}` as one JSON line; prints `links N` whenever the number of live links changed, at most every 50 ms.
+ * `{url, tokens, ca}` as one JSON line, and `{url}` for each change of the address to dial; prints `links N` whenever
+ * the number of live links changed, at most every 50 ms, and `dials URL` from when on it dials there.
  */
 import { randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline';
@@ -11,6 +12,7 @@ import { LinkPool } from '../../../packages/agent/src/links/pool.ts';
 interface Order {
   readonly url: string;
   readonly tokens: readonly string[];
+  readonly ca?: string;
 }
 
 const DIAL_MS = 10_000;
@@ -32,7 +34,9 @@ async function turn<T>(dial: () => Promise<T>): Promise<T> {
   }
 }
 
-function start({ url, tokens }: Order): void {
+let url = '';
+
+function start({ tokens, ca }: Order): void {
   for (const token of tokens) {
     const instanceId = randomBytes(16).toString('hex');
     const pool = new LinkPool({
@@ -48,6 +52,7 @@ function start({ url, tokens }: Order): void {
           ...(await dialGrpc({
             url: new URL(url),
             token,
+            ...(ca === undefined ? {} : { ca }),
             hello: {
               instanceId,
               software: 'scale',
@@ -77,5 +82,10 @@ setInterval(() => {
 }, 50);
 
 const input = createInterface({ input: process.stdin });
-input.once('line', (line) => start(JSON.parse(line) as Order));
+input.on('line', (line) => {
+  const order = JSON.parse(line) as Pick<Order, 'url'> & Partial<Order>;
+  ({ url } = order);
+  console.log(`dials ${url}`);
+  if (order.tokens !== undefined) start(order as Order);
+});
 input.once('close', () => process.exit(0));

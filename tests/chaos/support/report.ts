@@ -3,34 +3,37 @@ import { join } from 'node:path';
 import { ROOT } from '../../../scripts/lib/project-node.mjs';
 import type { Outcome } from './streams.ts';
 
-const FILE = join(ROOT, 'docs/reliability.md');
-
-/** A part of the file between two marks that a test run writes. */
-type Part = 'measured' | 'rolling';
+/** Parts of files between two marks that a test run writes. */
+const FILES = {
+  measured: 'docs/reliability.md',
+  rolling: 'docs/reliability.md',
+  scale: 'docs/scaling.md',
+} as const;
 
 /**
- * With UPDATE_DOCS=1 these cells of the table in docs/reliability.md are written anew; what other
+ * With UPDATE_DOCS=1 these cells of that part's table are written anew; what other
  * test files wrote there stays.
  */
 export function record(
   cell: string,
   outcomes: ReadonlyMap<string, Outcome | string>,
-  part: Part = 'measured',
+  part: keyof typeof FILES = 'measured',
 ): void {
   if (process.env['UPDATE_DOCS'] !== '1') return;
   const begin = `<!-- ${part}: begin -->`;
   const end = `<!-- ${part}: end -->`;
-  const before = readFileSync(FILE, 'utf8');
+  const file = join(ROOT, FILES[part]);
+  const before = readFileSync(file, 'utf8');
   const [head, rest] = before.split(begin);
   const [block, tail] = rest?.split(end) ?? [];
   if (head === undefined || block === undefined || tail === undefined) {
-    throw new Error(`${FILE} has lost its marks of “${part}”`);
+    throw new Error(`${file} has lost its marks of “${part}”`);
   }
   const rows = parse(block);
   const row = rows.get(cell) ?? new Map<string, string>();
   for (const [kind, outcome] of outcomes) row.set(kind, text(outcome));
   rows.set(cell, row);
-  writeFileSync(FILE, `${head}${begin}\n\n${print(rows)}\n\n${end}${tail}`);
+  writeFileSync(file, `${head}${begin}\n\n${print(rows)}\n\n${end}${tail}`);
 }
 
 type Rows = Map<string, Map<string, string>>;

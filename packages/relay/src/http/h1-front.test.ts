@@ -579,6 +579,23 @@ test('a thousand clients that leave at once leave no channel and no socket', asy
   await waitUntil(() => gate.router.channels.size === 0 && gate.gateway.connections === 0);
 });
 
+test('an answer that a drain cuts, which has no words for it, is named in the log', async () => {
+  await using app = await nodeApp((_req, res) => void res.write('some'));
+  await using gate = await harness({ port: app.port });
+  const client = new RawClient(gate.port).send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  await client.untilText('some');
+  await gate.gateway.drain(50);
+  await client.untilEnd();
+  const cut = gate.logged
+    .filter(({ message }) => message === 'a request is cut')
+    .map(({ fields }) => fields as Record<string, string>);
+  assert.deepEqual(
+    cut.map(({ host, reason }) => ({ host, reason })),
+    [{ host: 'a', reason: 'The relay is stopping.' }],
+  );
+  assert.ok(cut[0]!['request'] && cut[0]!['channel']);
+});
+
 test('draining finishes what runs, says close, and cuts what does not end', async () => {
   let finish = (): void => {};
   await using app = await nodeApp((_req, res) => {

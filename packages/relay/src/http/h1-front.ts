@@ -25,6 +25,7 @@ import { parseRequestFields, parseRequestLine, type RequestLine } from './h1-req
 import type { ResponseHead } from './h1-response.ts';
 import { H1ResponseWriter } from './h1-response-writer.ts';
 import { methodClass, passedUpgrade, repeatable, type KnownFields } from './h1-known-fields.ts';
+import { logCut } from './log-cut.ts';
 import { PlainRequestHead, nextRequestId } from './request-head.ts';
 import { SlowReader, acceptedBytes } from './slow-reader.ts';
 import type { Passed, Route } from './route.ts';
@@ -188,7 +189,8 @@ export class H1Front implements ResponseSink, FrontConnection {
     this.#deadline = this.#engine.now() + this.#engine.limits.webSocketCloseMs;
   }
 
-  destroy(_reason: string): void {
+  destroy(reason: string): void {
+    if (this.#state === EXCHANGE || this.#state === UPGRADED) this.#logCut(reason);
     this.#socket.destroy();
     this.#onClose();
   }
@@ -811,6 +813,11 @@ export class H1Front implements ResponseSink, FrontConnection {
       httpVersion: line.version,
       id: this.#requestId(),
     });
+  }
+
+  #logCut(reason: string): void {
+    const [request, host] = [this.#requestId(), this.#known?.fields.authority];
+    logCut(this.#engine.deps.log, { request, host, channel: this.#channel }, reason);
   }
 
   /** Without the query: it may hold a code that signs somebody in. */

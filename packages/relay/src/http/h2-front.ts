@@ -18,6 +18,7 @@ import { parseH2Head, type H2Head } from './h2-request.ts';
 import { H2RequestBody } from './h2-request-body.ts';
 import { H2ResponseWriter, type WriterEvents } from './h2-response-writer.ts';
 import { keptTrailers, responsePairs } from './headers.ts';
+import { logCut } from './log-cut.ts';
 import { PlainRequestHead, nextRequestId } from './request-head.ts';
 import type { Route } from './route.ts';
 import { SlowReader } from './slow-reader.ts';
@@ -154,7 +155,12 @@ export class H2Request implements ResponseSink, FrontConnection, WriterEvents {
     this.#leaveBy = this.#engine.now() + this.#engine.limits.webSocketCloseMs;
   }
 
-  destroy(_reason: string): void {
+  destroy(reason: string): void {
+    const head = this.#request;
+    if (head !== undefined && !this.#finished) {
+      const [request, host] = [head.id, head.authority];
+      logCut(this.#engine.deps.log, { request, host, channel: this.#channel }, reason);
+    }
     if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_CANCEL);
     this.#onClose();
   }
