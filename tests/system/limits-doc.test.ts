@@ -20,7 +20,7 @@ function written(name: string, value: number): string {
     if (value % 1024 ** 2 === 0) return `${value / 1024 ** 2} MiB`;
     return value % 1024 === 0 ? `${value / 1024} KiB` : `${value} B`;
   }
-  if (!/ms$/i.test(name)) return value.toLocaleString('en');
+  if (!/(Ms|_MS)$/.test(name)) return value.toLocaleString('en');
   return value % 1000 === 0 ? `${(value / 1000).toLocaleString('en')} s` : `${value} ms`;
 }
 
