@@ -1,7 +1,7 @@
 import type { HttpLog } from './gateway-deps.ts';
 
-/** What a client does to itself needs no line each: closing a tab does it. */
-const CLIENT_ENDED = 'client ended';
+/** What a client does to itself needs no line each: closing a tab does it. The other has been told (`logLost`). */
+const NEEDS_NO_LINE: ReadonlySet<string> = new Set(['client ended', 'access was taken away']);
 
 /** An answer or an upgraded connection is cut where HTTP has no words for the reason: the log has them. */
 export function logCut(
@@ -13,5 +13,5 @@ export function logCut(
   },
   reason: string,
 ): void {
-  if (reason !== CLIENT_ENDED) log.info({ ...of, reason }, 'a request is cut');
+  if (!NEEDS_NO_LINE.has(reason)) log.info({ ...of, reason }, 'a request is cut');
 }
