@@ -1,6 +1,6 @@
 import { createResumer, TunnelError, type ChannelResumer, type Link } from '@burrow/tunnel';
 import { CliError, EXIT } from '../cli-error.ts';
-import { dialTwice } from './dial-twice.ts';
+import { dialBeside } from './dial-beside.ts';
 
 /**
  * A link that is dialled anew when it is lost, or when its relay asks for it:
@@ -60,7 +60,7 @@ export class SteadyLink {
   }
 
   async #another(): Promise<Link> {
-    const link = await dialTwice(this.#dial);
+    const link = await dialBeside(this.#dial);
     if (this.#over) link.close(new TunnelError('cancelled', 'The client has finished.'));
     else {
       // It ends by itself when its relay drains, or it is lost; one that was only silent may come back.

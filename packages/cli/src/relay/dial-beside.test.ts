@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Link } from '@burrow/tunnel';
-import { dialTwice } from './dial-twice.ts';
+import { dialBeside } from './dial-beside.ts';
 
 function stand(afterMs = 5) {
   const dials: PromiseWithResolvers<Link>[] = [];
@@ -9,7 +9,7 @@ function stand(afterMs = 5) {
   const second = Promise.withResolvers<void>();
   const link = (name: string): Link =>
     ({ id: name, close: () => closed.push(name) }) as unknown as Link;
-  const dialled = dialTwice(() => {
+  const dialled = dialBeside(() => {
     const dial = Promise.withResolvers<Link>();
     dials.push(dial);
     if (dials.length === 2) second.resolve();
@@ -45,4 +45,13 @@ test('a dial that is refused at once is not repeated here', async () => {
   dials[0]!.reject(new Error('refused'));
   await assert.rejects(dialled, /refused/);
   assert.equal(dials.length, 1);
+});
+
+test('at most four are under way, however long none is answered', async () => {
+  const { dials, link, dialled } = stand(1);
+  while (dials.length < 4) await new Promise((resolve) => setTimeout(resolve, 1));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(dials.length, 4);
+  dials[3]!.resolve(link('fourth'));
+  assert.equal((await dialled).id, 'fourth');
 });
