@@ -31,6 +31,16 @@ const script = COMMANDS[command];
 if (script === undefined)
   fail(`Unknown command "${command ?? ''}". Known: ${Object.keys(COMMANDS).join(', ')}.`);
 
+// npm passes SIGINT and SIGTERM on to us (which `exec` in package.json is for); when it is killed it cannot.
+const starter = process.ppid;
+if (process.env.npm_lifecycle_event !== undefined) {
+  const watch = setInterval(() => {
+    if (process.ppid === starter) return;
+    clearInterval(watch);
+    process.kill(process.pid, 'SIGTERM');
+  }, STARTER_LOOK_MS).unref();
+}
+
 const stop = new AbortController();
 const stopInstalling = (signal) => {
   stop.abort();
@@ -65,15 +75,6 @@ const child = spawn(node, [...flags, join(ROOT, script), ...args], {
 });
 // From a terminal the child hears Ctrl-C itself as well; it takes the two for one.
 for (const signal of SIGNALS) process.on(signal, () => child.kill(signal));
-// npm passes SIGINT and SIGTERM on to us (which `exec` in package.json is for); when it is killed it cannot.
-if (process.env.npm_lifecycle_event !== undefined) {
-  const npm = process.ppid;
-  const watch = setInterval(() => {
-    if (process.ppid === npm) return;
-    clearInterval(watch);
-    child.kill('SIGTERM');
-  }, STARTER_LOOK_MS);
-}
 child.once('error', (error) => fail(`${node} could not be started: ${error.message}`));
 child.once('exit', (code, signal) => {
   if (signal === null) process.exit(code ?? 1);

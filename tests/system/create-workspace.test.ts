@@ -76,6 +76,15 @@ test('with --write-env the token is in a file of one’s own, and on no screen',
   assert.match(readFileSync(file, 'utf8'), /^BURROW_AGENT_TOKEN=burrow_agt_/m);
   await paste(t, made.stdout);
   await running('quiet');
+
+  const before = readFileSync(file, 'utf8');
+  const again = await cli(['create', 'other', '--write-env', 'quiet.env']);
+  assert.equal(again.code, 2);
+  assert.match(again.stderr, /quiet.env exists already/);
+  assert.equal(readFileSync(file, 'utf8'), before);
+  const taken = await cli(['create', 'quiet', '--write-env', 'taken.env']);
+  assert.equal(taken.code, 1);
+  assert.equal(existsSync(join(folder, 'taken.env')), false);
 });
 
 test('for scripts it gives what the API gives', async () => {

@@ -13,7 +13,6 @@ function told(over: Partial<LifeStory> = {}): { story: LifeStory; lines: string[
     shut: later('shut'),
     drain: async (graceMs) => void lines.push(`drain ${graceMs}`),
     end: later('end'),
-    hurry: note('hurry'),
     ...over,
   };
   return { story, lines };
@@ -52,12 +51,21 @@ test('a stop in the middle of the start waits for the part that is being started
 });
 
 test('who is in more of a hurry does not wait for the first one’s grace', async () => {
-  const left = Promise.withResolvers<void>();
-  const { story, lines } = told({ drain: () => left.promise, hurry: () => left.resolve() });
+  const { story, lines } = told({ drain: () => new Promise(() => {}) });
   const life = new Lifecycle();
   await life.start(story);
   const patient = life.stop(story, 60_000);
   await life.stop(story, 0);
   await patient;
   assert.equal(lines.at(-1), 'end');
+});
+
+test('a part that cannot be shut or drained does not keep the rest from ending', async () => {
+  for (const part of ['shut', 'drain'] as const) {
+    const { story, lines } = told({ [part]: () => Promise.reject(new Error('broken')) });
+    const life = new Lifecycle();
+    await life.start(story);
+    await assert.rejects(life.stop(story, 0), /broken/);
+    assert.equal(lines.at(-1), 'end');
+  }
 });

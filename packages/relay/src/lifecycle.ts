@@ -10,7 +10,7 @@ export type RelayState = 'starting' | 'ready' | 'draining';
  *  2. `shut`: let nobody in; the port closes, new links are refused.
  *  3. `drain`: ask those inside to leave: GOAWAY to HTTP/2, `Connection: close` to HTTP/1. In a cluster agents
  *     link elsewhere first; else they stay, since what is under way needs them.
- *  4. It resolves when nothing is under way, at most after the grace.
+ *  4. It resolves when nothing is under way, at most after the grace; who is in more of a hurry does not wait for it.
  *  5. `end`: cut what is left, from the outside in: gateway, links (each agent is told why), sockets.
  *  6. And close what they stood on: control plane with its workloads, then the database, which was
  *     needed to write down who left.
@@ -22,8 +22,6 @@ export interface LifeStory {
   shut(): Promise<void>;
   drain(graceMs: number): Promise<void>;
   end(): Promise<void>;
-  /** Somebody is in more of a hurry than the first who stopped it: cut what `drain` waits for. */
-  hurry(): void;
 }
 
 /** One start and one stop, at whatever moment of the other. */
@@ -31,6 +29,7 @@ export class Lifecycle {
   #state: RelayState = 'starting';
   #beginning: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
+  readonly #hurried = Promise.withResolvers<void>();
 
   get state(): RelayState {
     return this.#state;
@@ -50,7 +49,7 @@ export class Lifecycle {
   /** A second call waits for the first, and shortens its grace to the smaller one. ms */
   async stop(story: LifeStory, graceMs: number): Promise<void> {
     if (this.#stopping === undefined) return (this.#stopping = this.#stop(story, graceMs));
-    const hurry = setTimeout(() => story.hurry(), graceMs);
+    const hurry = setTimeout(() => this.#hurried.resolve(), graceMs);
     await this.#stopping.finally(() => clearTimeout(hurry));
   }
 
@@ -72,8 +71,11 @@ export class Lifecycle {
     story.say();
     // A part that is just being started would outlive all.
     if (!started) await this.#beginning?.catch(() => {});
-    await story.shut();
-    if (started) await story.drain(graceMs);
-    await story.end();
+    try {
+      await story.shut();
+      if (started) await Promise.race([story.drain(graceMs), this.#hurried.promise]);
+    } finally {
+      await story.end();
+    }
   }
 }

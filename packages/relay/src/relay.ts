@@ -376,7 +376,6 @@ export async function createRelay(config: Config, overrides: RelayOverrides = {}
         logger.info({}, 'relay stopped');
         log.flush();
       },
-      hurry: () => gateway.close(),
     };
 
     const relay: Relay = {
