@@ -68,5 +68,5 @@ function print(rows: Rows): string {
 function text(outcome: Outcome | string): string {
   if (typeof outcome === 'string') return outcome.replaceAll('|', '/');
   if (outcome.whole) return `whole, stalled ${outcome.stallMs} ms`;
-  return `ends: “${outcome.said.split('\n')[0]!.replaceAll('|', '/')}”`;
+  return `ends: “${outcome.said.split(/\r?\n/)[0]!.replaceAll('|', '/')}”`;
 }
