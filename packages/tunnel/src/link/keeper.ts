@@ -3,9 +3,11 @@ import type { ChannelErrorCode, TunnelErrorCode } from '../errors.ts';
 import { MAX_TOMBSTONES, RESUME_WINDOW_MS } from '../limits.ts';
 import type { Resumable, Resumer } from '../types.ts';
 import type { FrameKind } from '../wire/encode.ts';
-import { type ChannelEnd, type ChannelHost, IMPOSSIBLE_OFFSET } from './channel.ts';
+import type { AcceptorEnd } from './acceptor-end.ts';
+import type { ChannelHost } from './channel-host.ts';
 import type { Asked } from './pending-resume.ts';
-import { mayWorkElsewhere } from './resume-rules.ts';
+import { resumedFrame } from './position-frames.ts';
+import { IMPOSSIBLE_OFFSET, mayWorkElsewhere } from './resume-rules.ts';
 
 /** How an ended channel ended; without `why` in order. */
 interface Tombstone {
@@ -34,9 +36,9 @@ export class ChannelKeeper implements Resumer {
   readonly #windowMs: number;
   readonly #options: KeeperOptions;
   readonly #now: () => number;
-  readonly #channels = new Map<string, ChannelEnd>();
+  readonly #channels = new Map<string, AcceptorEnd>();
   /** In the order in which they were parked; since when, in ms of the clock. */
-  readonly #parked = new Map<ChannelEnd, number>();
+  readonly #parked = new Map<AcceptorEnd, number>();
   readonly #tombstones = new Map<string, Tombstone>();
   /** Of a channel that ended later than this, and of no other, it is known whether it was ever here. */
   #knowsSince: number;
@@ -67,12 +69,12 @@ export class ChannelKeeper implements Resumer {
     return this.#channels.has(uid) || this.#tombstones.has(uid);
   }
 
-  admit(channel: ChannelEnd): void {
+  admit(channel: AcceptorEnd): void {
     this.#channels.set(channel.uid, channel);
   }
 
   /** The channel, attached to the new link; or the refusal; or the answer for one that has ended. */
-  resume(host: ChannelHost, number: number, asked: Asked): ChannelEnd | TunnelError | FrameKind {
+  resume(host: ChannelHost, number: number, asked: Asked): AcceptorEnd | TunnelError | FrameKind {
     const channel = this.#channels.get(asked.uid);
     if (channel === undefined) return this.#afterTheEnd(number, asked);
     return channel.resumedBy(host, number, asked) ?? channel;
@@ -90,31 +92,28 @@ export class ChannelKeeper implements Resumer {
     if (why !== undefined) return new TunnelError(finalCode(why.code), why.message);
     // It ended because its opener had acknowledged all of it.
     if (!asked.ended) return new TunnelError('protocol-error', IMPOSSIBLE_OFFSET);
-    return {
-      case: 'resumed',
-      value: { channel: number, received: BigInt(received), limit: 0n, ended: true },
-    };
+    return resumedFrame(number, { received, limit: 0, ended: true });
   }
 
   // ---- Resumer -------------------------------------------------------------
 
   onDetached(channel: Resumable, reason: TunnelError): void {
-    this.#parked.set(channel as ChannelEnd, this.#now());
+    this.#parked.set(channel as AcceptorEnd, this.#now());
     this.#options.onParked?.(channel, reason);
     this.#watch();
   }
 
   onAttached(channel: Resumable): void {
-    const since = this.#parked.get(channel as ChannelEnd);
+    const since = this.#parked.get(channel as AcceptorEnd);
     if (since === undefined) return;
-    this.#parked.delete(channel as ChannelEnd);
+    this.#parked.delete(channel as AcceptorEnd);
     this.#options.onResumed?.(channel, this.#now() - since);
   }
 
   onOver(channel: Resumable, why?: Pick<TunnelError, 'code' | 'message'>): void {
-    this.#parked.delete(channel as ChannelEnd);
+    this.#parked.delete(channel as AcceptorEnd);
     this.#channels.delete(channel.uid);
-    this.#bury(channel.uid, channel.principal.userId, (channel as ChannelEnd).received, why);
+    this.#bury(channel.uid, channel.principal.userId, (channel as AcceptorEnd).received, why);
   }
 
   #bury(uid: string, userId: string, received: number, why: Tombstone['why']): void {

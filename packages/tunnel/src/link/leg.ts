@@ -7,6 +7,8 @@ import type { Batch } from '../wire/encode.ts';
 import type { Endpoint, Position } from './endpoint.ts';
 import { SendWindow } from './flow-control.ts';
 import type { LinkCore } from './link.ts';
+import { misplaced } from './misplaced.ts';
+import { creditFrame, resumedFrame } from './position-frames.ts';
 import { mayWorkElsewhere, outlivesItsLink } from './resume-rules.ts';
 import { SendQueue } from './send-queue.ts';
 import { switchPool } from './switch-pool.ts';
@@ -235,15 +237,7 @@ export class Leg implements Endpoint, Joined {
     this.startAt(position);
     const { received, ended } = position;
     const other = this.#other;
-    other.#host.send({
-      case: 'resumed',
-      value: {
-        channel: other.number,
-        received: BigInt(received),
-        limit: BigInt(other.promise()),
-        ended,
-      },
-    });
+    other.#host.send(resumedFrame(other.number, { received, limit: other.promise(), ended }));
     // Both ends have everything, and are over: there is nothing to acknowledge.
     if (this.#queue.finSent && other.#queue.finSent) this.#finish();
   }
@@ -361,8 +355,8 @@ export class Leg implements Endpoint, Joined {
     for (const leg of [this, other]) {
       // One end waits for an acknowledgement that the other, of an older revision, never gives.
       if (leg.#host.resumes && !leg.#acknowledged) {
-        const acked = BigInt(leg.#other.#queue.endOffset);
-        leg.#host.send({ case: 'credit', value: { channel: leg.number, acked, limit: acked } });
+        const acked = leg.#other.#queue.endOffset;
+        leg.#host.send(creditFrame(leg.number, acked, acked));
       }
     }
     this.#close();
@@ -379,10 +373,6 @@ export class Leg implements Endpoint, Joined {
     this.#host.onQueued(-this.#queue.bytes);
     this.#queue.clear();
   }
-}
-
-function misplaced(what: string): TunnelError {
-  return new TunnelError('protocol-error', `The peer sent ${what}.`);
 }
 
 function channelCode(error: TunnelError): Parameters<LinkCore['sendReset']>[1] {

@@ -39,13 +39,14 @@ import {
   targetFromWire,
   trafficFromWire,
 } from '../wire/messages.ts';
-import { ChannelEnd } from './channel.ts';
-import type { ChannelHost } from './channel.ts';
+import { AcceptorEnd } from './acceptor-end.ts';
+import type { ChannelHost } from './channel-host.ts';
 import type { Endpoint } from './endpoint.ts';
 import { type ChannelKeeper, unknownChannel } from './keeper.ts';
 import { unwatch, watch } from './liveness.ts';
 import { newUid, openFrame } from './open-frame.ts';
 import { OpenRate } from './open-rate.ts';
+import { OpenerEnd } from './opener-end.ts';
 import { Pacer } from './pacer.ts';
 import { askedFromWire, PendingResume, resumeFault } from './pending-resume.ts';
 import { RttEstimator } from './rtt-estimator.ts';
@@ -210,14 +211,14 @@ export class LinkCore
     const { target, principal, workload = '' } = options;
     const facts = { uid: newUid(), target, principal, metadata, workload, traffic };
     const resumer = this.#resumes ? options.resumer : undefined;
-    const channel = new ChannelEnd(this, number, true, facts, this.#maySend, resumer);
+    const channel = new OpenerEnd(this, number, facts, this.#maySend, resumer);
     channel.setHandler(handler);
     this.attach(channel, openFrame(number, facts, channel.initialWindow, workload));
     return channel;
   }
 
   resume(channel: Resumable, workload?: string): void {
-    if (!(channel instanceof ChannelEnd) || !this.#resumes) {
+    if (!(channel instanceof OpenerEnd) || !this.#resumes) {
       throw new TunnelError('unsupported', 'Channels cannot be resumed over this link.');
     }
     const number = this.allocate();
@@ -684,10 +685,9 @@ export class LinkCore
         resetFrame(number, 'unknown-channel', 'A channel with this uid was opened before.'),
       );
     }
-    const channel = new ChannelEnd(
+    const channel = new AcceptorEnd(
       this,
       number,
-      false,
       {
         uid,
         target,
@@ -724,7 +724,7 @@ export class LinkCore
       return;
     }
     const answer = this.#keeper?.resume(this, number, asked) ?? unknownChannel();
-    if (answer instanceof ChannelEnd) {
+    if (answer instanceof AcceptorEnd) {
       if (!answer.over) this.#hold(answer);
     } else if (answer instanceof TunnelError) {
       this.#queue(resetFrame(number, answer.code as ChannelErrorCode, answer.message));

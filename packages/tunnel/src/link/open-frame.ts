@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { FrameKind } from '../wire/encode.ts';
 import { targetToWire, trafficToWire } from '../wire/messages.ts';
-import type { ChannelFacts } from './channel.ts';
+import type { ChannelFacts } from './channel-facts.ts';
 
 /** 32 hex digits. */
 export function newUid(): string {

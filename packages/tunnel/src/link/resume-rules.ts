@@ -28,3 +28,6 @@ export function mayWorkElsewhere(error: Pick<TunnelError, 'code'>): boolean {
 export function neverBegan(error: Pick<TunnelError, 'code'>): boolean {
   return error.code === 'never-opened';
 }
+
+/** Why an end refuses to go on from where the other says to stand. */
+export const IMPOSSIBLE_OFFSET = 'The channel was to go on from an offset that it never had.';

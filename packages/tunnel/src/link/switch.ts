@@ -1,10 +1,11 @@
 import { TunnelError } from '../errors.ts';
 import type { Channel, IncomingResume, Link, OpenOptions, Principal } from '../types.ts';
-import { ChannelEnd } from './channel.ts';
+import { AcceptorEnd } from './acceptor-end.ts';
 import { type JoinEvents, type Joined, Leg, type SwitchedFacts } from './leg.ts';
 import { LinkCore } from './link.ts';
 import { openFrame } from './open-frame.ts';
 import { PendingResume } from './pending-resume.ts';
+import { resumeFrame } from './position-frames.ts';
 
 export type { JoinEvents, Joined } from './leg.ts';
 
@@ -25,7 +26,7 @@ export function joinChannel(
   instead: Pick<Partial<OpenOptions>, 'target' | 'principal' | 'metadata' | 'workload'> = {},
   events?: JoinEvents,
 ): Joined {
-  if (!(incoming instanceof ChannelEnd) || !(to instanceof LinkCore)) {
+  if (!(incoming instanceof AcceptorEnd) || !(to instanceof LinkCore)) {
     throw new TunnelError('internal', 'Only channels and links of this package can be joined.');
   }
   const from = incoming.link as LinkCore;
@@ -73,12 +74,11 @@ export function resumeChannel(
     throw new TunnelError('unknown-channel', 'The agent cannot resume channels; it is too old.');
   }
   const { asked } = incoming;
-  const { uid, epoch, received, principal, ended, ageMs } = asked;
+  const { uid, epoch, ageMs } = asked;
+  const { principal = asked.principal, workload = '' } = instead;
   const number = to.allocate();
   const told: SwitchedFacts = {
-    ...{ uid, epoch, target: undefined, traffic: undefined },
-    principal: instead.principal ?? principal,
-    workload: instead.workload ?? '',
+    ...{ uid, epoch, target: undefined, traffic: undefined, principal, workload },
     openedAt: performance.now() - ageMs,
   };
   const near = new Leg(incoming.link as LinkCore, incoming.number, told, false);
@@ -89,19 +89,14 @@ export function resumeChannel(
   far.awaitResumed();
   (incoming.link as LinkCore).replace(near);
   incoming.taken();
-  to.attach(far, {
-    case: 'resume',
-    value: {
-      channel: number,
-      uid: Buffer.from(uid, 'hex'),
-      epoch,
-      received: BigInt(received),
-      limit: BigInt(far.promise()),
-      principal: instead.principal ?? principal,
-      workload: instead.workload ?? '',
-      ended,
-      ageMs: BigInt(ageMs),
-    },
-  });
+  const { received, ended } = asked;
+  to.attach(
+    far,
+    resumeFrame(
+      number,
+      { uid, epoch, principal, workload, ageMs },
+      { received, limit: far.promise(), ended },
+    ),
+  );
   return near;
 }
