@@ -45,6 +45,9 @@ export interface SwitchedFacts extends Pick<
   readonly openedAt: number;
 }
 
+/** Until Resumed tells from where the opener goes on, nothing of its own is in place. */
+const UNKNOWN_OFFSET = -1;
+
 /** One side of a switched channel. `send` is what goes out on its own link, arrived on the other's. */
 export class Leg implements Endpoint, Joined {
   readonly number: number;
@@ -101,6 +104,7 @@ export class Leg implements Endpoint, Joined {
   /** It carries a Resume, which its peer is to answer. */
   awaitResumed(): void {
     this.#awaits.resumed = true;
+    this.#other.#received = UNKNOWN_OFFSET;
   }
 
   get closed(): boolean {
@@ -119,7 +123,7 @@ export class Leg implements Endpoint, Joined {
       side: this.#outgoing ? 'agent' : 'opener',
       openedHere: false,
       ageMs: performance.now() - openedAt,
-      toAgent: near.#received,
+      toAgent: Math.max(0, near.#received),
       toOpener: far.#received,
       state: this.#state(near, far),
     };
