@@ -1,4 +1,5 @@
 import { TunnelError } from '../errors.ts';
+import type { Side } from '../trace/view.ts';
 import { ChannelEnd, type Why } from './channel.ts';
 import type { ChannelHost } from './channel-host.ts';
 import { misplaced } from './misplaced.ts';
@@ -8,7 +9,9 @@ import { IMPOSSIBLE_OFFSET } from './resume-rules.ts';
 
 /** The end of a channel that the peer opened: an agent's, or a relay's until a switch takes it over. */
 export class AcceptorEnd extends ChannelEnd {
-  protected readonly side = 'opener';
+  protected get side(): Side {
+    return 'opener';
+  }
 
   /** Everything below has arrived. */
   get received(): number {

@@ -5,59 +5,25 @@ import { traces } from '../trace/traces.ts';
 import type { ChannelState, ChannelView } from '../trace/view.ts';
 import type { Batch } from '../wire/encode.ts';
 import type { Endpoint, Position } from './endpoint.ts';
-import { SendWindow } from './flow-control.ts';
+import type { JoinEvents, Joined, SwitchedFacts } from './joined.ts';
 import type { LinkCore } from './link.ts';
 import { misplaced } from './misplaced.ts';
 import { creditFrame, resumedFrame } from './position-frames.ts';
 import { mayWorkElsewhere, outlivesItsLink } from './resume-rules.ts';
-import { SendQueue } from './send-queue.ts';
+import { SendingHalf } from './sending-half.ts';
 import { switchPool } from './switch-pool.ts';
-import { TrafficMeter } from './traffic-meter.ts';
-
-/** Two legs of a channel that now belong to the switch. */
-export interface Joined {
-  readonly closed: boolean;
-  /** Leaves the channel to its ends, whose opener resumes it: another way is there. Only when both can. */
-  detach(reason: string): void;
-  /** Ends both legs at once, telling both peers why. Idempotent; `onEnd` is not called. */
-  reset(code: ChannelErrorCode, reason: string): void;
-}
-
-/** How the owner of a switched channel hears of it. */
-export interface JoinEvents {
-  /** Called once: without an error when both directions ended in order. */
-  onEnd?(error?: TunnelError): void;
-  /** The link towards the agent is to end soon: once another way is there, `detach`. */
-  onDraining?(): void;
-  /**
-   * The link towards the agent does not answer: should one that does be there, `detach`. Said again, twice a
-   * second, while that is so.
-   */
-  onSilent?(): void;
-}
-
-/** What is known of a switched channel: nothing of it is needed to pass frames on. */
-export interface SwitchedFacts extends Pick<
-  ChannelView,
-  'uid' | 'target' | 'principal' | 'workload' | 'traffic' | 'epoch'
-> {
-  /** `performance.now()` of its Open, as told. */
-  readonly openedAt: number;
-}
 
 /** Until Resumed tells from where the opener goes on, nothing of its own is in place. */
 const UNKNOWN_OFFSET = -1;
 
-/** One side of a switched channel. `send` is what goes out on its own link, arrived on the other's. */
+/** One side of a switched channel. `sending` is what goes out on its own link, arrived on the other's. */
 export class Leg implements Endpoint, Joined {
   readonly number: number;
   readonly #host: LinkCore;
   readonly #facts: SwitchedFacts;
   readonly #outgoing: boolean;
-  readonly #queue = new SendQueue();
-  readonly #meter: TrafficMeter;
+  readonly #sending: SendingHalf;
   #other!: Leg;
-  #send!: SendWindow;
   #received = 0;
   #finReceived = false;
   /** What this leg's peer may send before anything has come from it. */
@@ -73,30 +39,36 @@ export class Leg implements Endpoint, Joined {
   /** Both ends wait for the acknowledgement of their Fins: this leg's peer has been given it. */
   #acknowledged = false;
 
-  /** `outgoing`: towards the agent. */
-  constructor(host: LinkCore, number: number, facts: SwitchedFacts, outgoing: boolean) {
+  /** `outgoing`: towards the agent. `sendLimit`: what its peer allows for now. */
+  constructor(
+    host: LinkCore,
+    number: number,
+    facts: SwitchedFacts,
+    outgoing: boolean,
+    sendLimit: number,
+  ) {
     this.#host = host;
     this.#facts = facts;
     this.#outgoing = outgoing;
     this.#first = this.#promised = outgoing ? INITIAL_WINDOW_BYTES : host.mayReceiveFirst;
     this.#awaits = { opened: outgoing, resumed: false };
     this.number = number;
-    this.#meter = new TrafficMeter(facts.traffic ?? 'auto');
+    this.#sending = new SendingHalf(facts.traffic ?? 'auto', false, sendLimit);
   }
 
-  join(other: Leg, sendLimit: number, events: JoinEvents | undefined): void {
+  join(other: Leg, events: JoinEvents | undefined): void {
     this.#other = other;
-    this.#send = new SendWindow(sendLimit);
     this.#events = events;
   }
 
   /** What goes out on this leg begins at `received`, and so does what comes in on the other. */
-  startAt({ received, limit, ended }: Position): void {
-    this.#send.restart(received, limit);
+  startAt(position: Position): void {
+    const { received, ended } = position;
+    this.#sending.restart(position);
     this.#other.#received = received;
     this.#other.#promised = received;
     if (!ended) return;
-    this.#queue.endedAt(received);
+    this.#sending.endedAt(received);
     // Its sender knows by the very offset that this Fin arrived.
     this.#other.#finReceived = this.#other.#acknowledged = true;
   }
@@ -159,7 +131,7 @@ export class Leg implements Endpoint, Joined {
 
   /** The limit to tell this leg's peer now: what the far end allows, within the budgets of channel and process. */
   promise(): number {
-    const onward = this.#other.#send;
+    const onward = this.#other.#sending;
     const limit = Math.min(onward.limit, onward.sent + this.#budget);
     const sure = Math.max(onward.sent + SWITCH_GUARANTEE_BYTES, this.#first);
     const beyond = Math.max(0, Math.max(limit, this.#promised) - sure);
@@ -180,36 +152,34 @@ export class Leg implements Endpoint, Joined {
   }
 
   get sendable(): boolean {
-    return !this.#done && this.#queue.sendable(this.#send.room);
+    return !this.#done && this.#sending.sendable;
   }
 
   isBulk(now: number): boolean {
-    return this.#meter.isBulk(now);
+    return this.#sending.isBulk(now);
   }
 
   emit(batch: Batch, max: number, now: number): number {
-    const sent = this.#queue.emit(
-      batch,
-      this.number,
-      this.#send.sent,
-      Math.min(max, this.#send.room),
-    );
-    this.#send.sent += sent;
+    const sending = this.#sending;
+    const sent = sending.emit(batch, this.number, max, now);
     this.#host.onQueued(-sent);
-    if (this.#queue.finSent) this.#send.sent += 1;
-    this.#meter.sent(sent, now);
     const other = this.#other;
-    const sendable = Math.min(this.#send.limit, this.#send.sent + other.#budget);
+    const sendable = Math.min(sending.limit, sending.sent + other.#budget);
     const worthSaying = Math.min(SWITCH_BUDGET_BYTES / 4, other.#first);
     if (sendable - other.#promised >= worthSaying) other.creditSoon();
     return sent;
   }
 
   afterEmit(): void {
-    if (this.#done || !this.#queue.finSent || !this.#other.#queue.finSent) return;
+    if (this.#done || !this.#bothEnded) return;
     const { resumes } = this.#host;
     if (resumes && this.#other.#host.resumes) this.#linger();
     else this.#finish();
+  }
+
+  /** Both Fins have been passed on. */
+  get #bothEnded(): boolean {
+    return this.#sending.finSent && this.#other.#sending.finSent;
   }
 
   creditSoon(): void {
@@ -218,9 +188,9 @@ export class Leg implements Endpoint, Joined {
 
   emitCredit(batch: Batch): void {
     if (this.#done) return;
-    const { acked } = this.#other.#send;
+    const { acked, endOffset } = this.#other.#sending;
     batch.credit(this.number, acked, this.promise());
-    if (acked < this.#other.#queue.endOffset) return;
+    if (acked < endOffset) return;
     this.#acknowledged = true;
     if (this.#other.#acknowledged) this.#finish();
   }
@@ -229,7 +199,7 @@ export class Leg implements Endpoint, Joined {
     // What one link's peer makes up must not end the other link.
     if (!this.#awaits.opened) throw misplaced('a second or unasked Opened');
     this.#awaits.opened = false;
-    this.#send.update(0, initialWindow);
+    this.#sending.allow(initialWindow);
     this.#other.#host.sendOpened(this.#other, this.#other.promise());
     if (this.sendable) this.#host.wake(this);
   }
@@ -243,7 +213,7 @@ export class Leg implements Endpoint, Joined {
     const other = this.#other;
     other.#host.send(resumedFrame(other.number, { received, limit: other.promise(), ended }));
     // Both ends have everything, and are over: there is nothing to acknowledge.
-    if (this.#queue.finSent && other.#queue.finSent) this.#finish();
+    if (this.#bothEnded) this.#finish();
   }
 
   onDetached(error: TunnelError): void {
@@ -272,7 +242,7 @@ export class Leg implements Endpoint, Joined {
   }
 
   onCredit(acked: number, limit: number): void {
-    if (!this.#send.update(acked, limit)) {
+    if (!this.#sending.credit(acked, limit)) {
       throw misplaced('an acknowledgement of what was never sent');
     }
     if (this.sendable) this.#host.wake(this);
@@ -297,7 +267,7 @@ export class Leg implements Endpoint, Joined {
   #detach(error: TunnelError, reason = error.message): void {
     if (this.#done) return;
     const other = this.#other;
-    const lingers = this.#queue.finSent && other.#queue.finSent;
+    const lingers = this.#bothEnded;
     this.#close();
     other.#close();
     other.#host.sendDetached(other, reason);
@@ -331,13 +301,13 @@ export class Leg implements Endpoint, Joined {
   }
 
   #push(payload: Buffer): void {
-    this.#queue.push(payload);
+    this.#sending.push(payload);
     this.#host.onQueued(payload.length);
     if (this.sendable) this.#host.wake(this);
   }
 
   #end(): void {
-    this.#queue.end();
+    this.#sending.end();
     if (this.sendable) this.#host.wake(this);
   }
 
@@ -359,7 +329,7 @@ export class Leg implements Endpoint, Joined {
     for (const leg of [this, other]) {
       // One end waits for an acknowledgement that the other, of an older revision, never gives.
       if (leg.#host.resumes && !leg.#acknowledged) {
-        const acked = leg.#other.#queue.endOffset;
+        const acked = leg.#other.#sending.endOffset;
         leg.#host.send(creditFrame(leg.number, acked, acked));
       }
     }
@@ -374,8 +344,8 @@ export class Leg implements Endpoint, Joined {
   #close(): void {
     this.#done = true;
     this.#giveBack(0);
-    this.#host.onQueued(-this.#queue.bytes);
-    this.#queue.clear();
+    this.#host.onQueued(-this.#sending.queuedBytes);
+    this.#sending.clear();
   }
 }
 

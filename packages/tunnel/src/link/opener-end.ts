@@ -1,6 +1,7 @@
 import { TunnelError } from '../errors.ts';
 import type { ChannelErrorCode } from '../errors.ts';
 import { traces } from '../trace/traces.ts';
+import type { Side } from '../trace/view.ts';
 import type { FrameKind } from '../wire/encode.ts';
 import { ChannelEnd, type Why } from './channel.ts';
 import type { ChannelHost } from './channel-host.ts';
@@ -12,7 +13,6 @@ import { IMPOSSIBLE_OFFSET, mayWorkElsewhere, neverBegan } from './resume-rules.
 
 /** The end that opened the channel. Only this side looks for another link, and asks to go on there. */
 export class OpenerEnd extends ChannelEnd {
-  protected readonly side = 'agent';
   /**
    * `due`: no agent has heard of the channel, which is opened anew instead of resumed.
    * `done`: it was, and what refuses it now may be another way than the one that was asked first.
@@ -20,6 +20,10 @@ export class OpenerEnd extends ChannelEnd {
   #reopening: 'no' | 'due' | 'done' = 'no';
   /** The user reset the channel while the other side could not be told. */
   #untold: { code: ChannelErrorCode; message: string } | undefined;
+
+  protected get side(): Side {
+    return 'agent';
+  }
 
   accept(): void {}
 
@@ -37,7 +41,7 @@ export class OpenerEnd extends ChannelEnd {
   override onReset(error: TunnelError): void {
     if (this.over) return;
     if (this.refuge !== undefined && !this.opened) {
-      if (neverBegan(error) && this.sending.unheard) {
+      if (neverBegan(error) && this.sending.acked === 0) {
         this.#reopening = 'due';
         return this.#untold === undefined ? this.detach(error) : this.finish(error);
       }

@@ -8,8 +8,8 @@ import { SendQueue } from './send-queue.ts';
 import { TrafficMeter } from './traffic-meter.ts';
 
 /**
- * What one end of a channel sends: the bytes that wait, the credit for them,
- * and how much of that counts as bulk. One that `keeps` holds what it has sent
+ * What one end of a channel, or a switch's leg, sends: the bytes that wait, the
+ * credit for them, and how much of that counts as bulk. One that `keeps` holds what it has sent
  * until it is acknowledged. Offsets as in SendWindow.
  */
 export class SendingHalf {
@@ -31,6 +31,20 @@ export class SendingHalf {
     return this.#queue.bytes;
   }
 
+  /** Next offset to send. */
+  get sent(): number {
+    return this.#window.sent;
+  }
+
+  get acked(): number {
+    return this.#window.acked;
+  }
+
+  /** The offset that acknowledges everything, Fin included. Infinity until Fin was sent. */
+  get endOffset(): number {
+    return this.#queue.endOffset;
+  }
+
   /** Payload that has left. */
   get sentBytes(): number {
     return this.#window.sent - (this.#queue.finSent ? 1 : 0);
@@ -46,11 +60,6 @@ export class SendingHalf {
 
   get finSent(): boolean {
     return this.#queue.finSent;
-  }
-
-  /** The other side has said nothing of having anything. */
-  get unheard(): boolean {
-    return this.#window.acked === 0;
   }
 
   /** With the Fin. */
@@ -147,5 +156,10 @@ export class SendingHalf {
   restart({ received, limit }: Position): void {
     this.#queue.rewind(received);
     this.#window.restart(received, limit);
+  }
+
+  /** Goes on behind the end: Fin was sent on an earlier attachment, and arrived; `end` counts it. */
+  endedAt(end: number): void {
+    this.#queue.endedAt(end);
   }
 }

@@ -1,13 +1,14 @@
 import { TunnelError } from '../errors.ts';
 import type { Channel, IncomingResume, Link, OpenOptions, Principal } from '../types.ts';
 import { AcceptorEnd } from './acceptor-end.ts';
-import { type JoinEvents, type Joined, Leg, type SwitchedFacts } from './leg.ts';
+import type { JoinEvents, Joined, SwitchedFacts } from './joined.ts';
+import { Leg } from './leg.ts';
 import { LinkCore } from './link.ts';
 import { openFrame } from './open-frame.ts';
 import { PendingResume } from './pending-resume.ts';
 import { resumeFrame } from './position-frames.ts';
 
-export type { JoinEvents, Joined } from './leg.ts';
+export type { JoinEvents, Joined } from './joined.ts';
 
 /**
  * Joins a channel that came in on one link with a new one on another. Payloads
@@ -38,10 +39,10 @@ export function joinChannel(
     epoch: 1,
     openedAt: incoming.openedAt,
   };
-  const near = new Leg(from, incoming.number, told, false);
-  const far = new Leg(to, number, told, true);
-  near.join(far, incoming.sendLimit, events);
-  far.join(near, to.maySendFirst, events);
+  const near = new Leg(from, incoming.number, told, false, incoming.sendLimit);
+  const far = new Leg(to, number, told, true, to.maySendFirst);
+  near.join(far, events);
+  far.join(near, events);
   const early = incoming.takeEarly();
   const finished = incoming.finReceived;
   from.replace(near);
@@ -81,10 +82,10 @@ export function resumeChannel(
     ...{ uid, epoch, target: undefined, traffic: undefined, principal, workload },
     openedAt: performance.now() - ageMs,
   };
-  const near = new Leg(incoming.link as LinkCore, incoming.number, told, false);
-  const far = new Leg(to, number, told, true);
-  near.join(far, 0, events);
-  far.join(near, 0, events);
+  const near = new Leg(incoming.link as LinkCore, incoming.number, told, false, 0);
+  const far = new Leg(to, number, told, true, 0);
+  near.join(far, events);
+  far.join(near, events);
   near.startAt(asked);
   far.awaitResumed();
   (incoming.link as LinkCore).replace(near);
