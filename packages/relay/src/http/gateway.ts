@@ -5,7 +5,7 @@ import type { ConnectionInfo } from '../listen/connection.ts';
 import type { Engine, FrontConnection } from './engine.ts';
 import type { GatewayDeps } from './gateway-deps.ts';
 import { H1Front } from './h1-front.ts';
-import { H2Request } from './h2-front.ts';
+import { H2Front } from './h2-front.ts';
 import { DEFAULT_HTTP_LIMITS } from './limits.ts';
 import { Routes } from './route.ts';
 import { UpstreamPool } from './upstream-pool.ts';
@@ -103,7 +103,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
         stream.destroy();
         return;
       }
-      new H2Request(engine, stream, rawHeaders, info);
+      new H2Front(engine, stream, rawHeaders, info);
     },
     async drain(graceMs) {
       if (closed) return;

@@ -4,8 +4,8 @@ import type { HttpLimits } from './limits.ts';
 
 export interface BodyEvents {
   /** False: stop until the stream is resumed. */
-  onChunk(chunk: Buffer): boolean;
-  onEnd(): void;
+  onBodyChunk(chunk: Buffer): boolean;
+  onBodyEnd(): void;
 }
 
 /** What a client sends on its HTTP/2 stream behind the head. */
@@ -60,12 +60,12 @@ export class H2RequestBody {
     });
     stream.on('data', (chunk: Buffer) => {
       this.#moved = true;
-      if (!events.onChunk(chunk)) stream.pause();
+      if (!events.onBodyChunk(chunk)) stream.pause();
     });
     stream.on('end', () => {
       if (stream.aborted) return;
       this.done = true;
-      events.onEnd();
+      events.onBodyEnd();
     });
   }
 
