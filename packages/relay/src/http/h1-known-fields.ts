@@ -1,5 +1,5 @@
 import type { Client } from '../listen/forwarded.ts';
-import type { RequestFields } from './h1-request.ts';
+import type { RequestFields, RequestLine } from './h1-request.ts';
 import type { Route } from './route.ts';
 
 /** What byte-identical field lines of one connection share. */
@@ -14,8 +14,35 @@ export interface KnownFields {
   policyVersion: number;
 }
 
+/** The way that these fields lead to by an earlier decision which still holds. */
+export function knownRoute(
+  known: KnownFields,
+  line: RequestLine,
+  policyVersion: number,
+): Route | undefined {
+  return known.route !== undefined &&
+    known.policyVersion === policyVersion &&
+    known.decidedFor === methodClass(line.method) &&
+    !line.target.startsWith('/.burrow')
+    ? known.route
+    : undefined;
+}
+
+/** `policyVersion`: from before the policy was asked. */
+export function rememberRoute(
+  known: KnownFields,
+  line: RequestLine,
+  route: Route,
+  policyVersion: number,
+): void {
+  const { decision } = route;
+  known.route = decision.kind === 'app' && decision.reusable === true ? route : undefined;
+  known.policyVersion = policyVersion;
+  known.decidedFor = methodClass(line.method);
+}
+
 /** Policies tell requests apart by class; the upgrade is part of the fields already. */
-export function methodClass(method: string): string {
+function methodClass(method: string): string {
   return method === 'GET' || method === 'HEAD'
     ? 'safe'
     : method === 'OPTIONS'

@@ -21,7 +21,6 @@ import { keptTrailers, responsePairs } from './headers.ts';
 import type { Route } from './route.ts';
 import { Upgraded } from './upgraded.ts';
 import { accepts, webSocketKey } from './ws-handshake.ts';
-import type { PassageEnds } from './ws-passage.ts';
 
 export interface TurnStream {
   /** The client was told why its WebSocket ends, and has `webSocketCloseMs` to answer. */
@@ -80,13 +79,18 @@ export class H2Turn
   /** The client can take more. */
   resume(): void {
     this.#exchange?.resume();
+    this.#upgraded?.resume();
   }
 
   tick(now: number): void {
-    if (this.#upgraded !== undefined || now - this.#request.started >= WATCH_AFTER_MS) {
-      if (!this.#finished && this.#exchange !== undefined) this.#request.lookAtAccess();
+    if (this.#upgraded !== undefined) {
+      if (this.#upgraded.open) this.#request.lookAtAccess();
+      return;
     }
-    if (!this.#body.done && this.#upgraded === undefined) this.#lookAtBody(now);
+    if (this.#exchange !== undefined && now - this.#request.started >= WATCH_AFTER_MS) {
+      this.#request.lookAtAccess();
+    }
+    if (!this.#body.done) this.#lookAtBody(now);
   }
 
   /** A gRPC call may wait for its client for hours before either side says more. */
@@ -99,24 +103,24 @@ export class H2Turn
       this.#stream.isPaused() ||
       (decision?.kind === 'app' && decision.policy.protocol === 'h2c');
     if (!this.#body.overdue(now, excused)) return;
-    const exchange = this.#exchange;
-    this.#exchange = undefined;
-    exchange?.cancel('The request body stopped.');
+    this.#cancel('The request body stopped.');
     if (this.#responseDone) this.onRequestRefused();
     else this.#refuse(new HeadError(408, 'The rest of the request body did not arrive in time.'));
   }
 
   onAccessLost(decision: Decision): void {
-    if (this.#finished || this.#exchange === undefined) return;
-    const exchange = this.#exchange;
-    this.#exchange = undefined;
-    this.#out.discard();
-    exchange.cancel('Access was taken away.');
-    this.#request.logAccessLost(decision);
-    if (!this.#out.headSent && decision.kind === 'respond')
-      this.#respond(decision.response, 'local');
-    else if (this.#upgraded?.cut() === true) this.#owner.boundLeaving();
-    else this.#owner.destroy('access was taken away');
+    if (this.#upgraded?.open === true) {
+      this.#request.logAccessLost(decision);
+      if (this.#upgraded.cut()) this.#owner.boundLeaving();
+      else this.#owner.destroy('access was taken away');
+    } else if (this.#exchange !== undefined) {
+      this.#request.logAccessLost(decision);
+      this.#out.discard();
+      this.#cancel('Access was taken away.');
+      if (!this.#out.headSent && decision.kind === 'respond')
+        this.#respond(decision.response, 'local');
+      else this.#owner.destroy('access was taken away');
+    }
   }
 
   /** False: there is nothing to tell it with. */
@@ -129,11 +133,10 @@ export class H2Turn
   /** The stream is closed. */
   abandon(): void {
     this.#dispatch.stop('The client reset the request.');
-    const exchange = this.#exchange;
-    this.#exchange = undefined;
+    this.#upgraded?.abandon('The client reset the request.');
+    this.#cancel('The client reset the request.');
     if (this.#finished) return;
     this.#finished = true;
-    exchange?.cancel('The client reset the request.');
     if (!this.#out.headSent) this.#request.done('aborted', 0);
   }
 
@@ -195,14 +198,14 @@ export class H2Turn
   }
 
   onBodyChunk(chunk: Buffer): boolean {
-    this.#body.remember(chunk, this.#out.headSent || this.#upgraded !== undefined);
-    const passed = this.#upgraded === undefined ? chunk : this.#upgraded.fromClient(chunk);
-    return passed === undefined || this.#exchange?.writeBody(passed, false) !== false;
+    if (this.#upgraded !== undefined) return this.#upgraded.fromClient(chunk);
+    this.#body.remember(chunk, this.#out.headSent);
+    return this.#exchange?.writeBody(chunk, false) !== false;
   }
 
   onBodyEnd(): void {
-    if (this.#upgraded !== undefined) this.#exchange?.endUpgraded();
-    else this.#exchange?.endBody(this.#body.trailers, false);
+    this.#upgraded?.endFromClient();
+    this.#exchange?.endBody(this.#body.trailers, false);
     if (this.#responseDone) this.#finish();
   }
 
@@ -255,28 +258,23 @@ export class H2Turn
     const key = this.#webSocketKey;
     if (key !== undefined && !accepts(head, key)) {
       const said = 'The app answered the WebSocket handshake wrongly.';
-      this.#exchange?.cancel(said);
-      this.#exchange = undefined;
+      this.#cancel(said);
       this.#failed(new RelayError('upstream-failed', said, { blame: 'app' }));
       return;
     }
-    this.#upgraded = new Upgraded(this.#request.parsed?.protocol, this.#ends());
-    this.#out.upgraded(head);
-    this.#body.pipe(this);
-  }
-
-  #ends(): PassageEnds {
-    return {
-      toClient: (frame) => {
+    const { parsed } = this.#request;
+    this.#upgraded = new Upgraded(parsed?.protocol, this.#exchange as Exchange, {
+      tell: (frame) => {
         this.#out.body(frame);
         this.#stream.resume();
       },
-      toApp: (frame) => void this.#exchange?.writeBody(frame, false),
-      onDone: () => {
-        this.#exchange?.endUpgraded();
+      end: () => {
         if (!this.#stream.destroyed) this.#stream.end();
       },
-    };
+    });
+    this.#exchange = undefined;
+    this.#out.upgraded(head);
+    this.#body.pipe(this);
   }
 
   onUpgradedEnd(): void {
@@ -301,7 +299,7 @@ export class H2Turn
   onFailed(error: Error | undefined, untouched: boolean, stale: boolean, unsent: boolean): void {
     this.#exchange = undefined;
     this.#out.discard();
-    if (this.#upgraded !== undefined && (error === undefined || this.#upgraded.clientTold)) {
+    if (this.#upgraded?.appGone(error) === true) {
       this.#finished = true;
       this.#stream.end();
     } else if (this.#out.headSent) {
@@ -334,15 +332,21 @@ export class H2Turn
   }
 
   onUnsendable(cause: unknown): void {
-    const exchange = this.#exchange;
-    this.#exchange = undefined;
-    exchange?.cancel('The response cannot be sent over HTTP/2.');
+    const reason = 'The response cannot be sent over HTTP/2.';
+    this.#upgraded?.abandon(reason);
+    this.#cancel(reason);
     this.#finished = true;
     if (this.#stream.headersSent) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     else {
       const said = 'The response of the app cannot be sent over HTTP/2.';
       this.#failed(new RelayError('upstream-failed', said, { blame: 'app', cause }));
     }
+  }
+
+  #cancel(reason: string): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    exchange?.cancel(reason);
   }
 
   #failed(error: unknown): void {
