@@ -5,19 +5,17 @@
 import type { Duplex } from 'node:stream';
 import { WATCH_AFTER_MS } from './access-watch.ts';
 import type { AccessEvents } from './current-request.ts';
-import { Dispatch, type DispatchEvents } from './dispatch.ts';
 import type { ConnectionInfo, Engine } from './engine.ts';
-import type { Exchange, ResponseBody, ResponseSink } from './exchange.ts';
+import type { Exchange, ResponseBody } from './exchange.ts';
 import type { Decision, LocalResponse } from './gate-policy.ts';
 import { H1Answer } from './h1-answer.ts';
 import { H1CurrentRequest } from './h1-current-request.ts';
+import { H1Delivery, type DeliveryEvents } from './h1-delivery.ts';
 import { HeadError } from './h1-head.ts';
 import type { H1Inlet } from './h1-inlet.ts';
 import type { KnownFields } from './h1-known-fields.ts';
 import type { RequestLine } from './h1-request.ts';
-import { H1RequestBody } from './h1-request-body.ts';
 import type { ResponseHead } from './h1-response.ts';
-import type { Route } from './route.ts';
 import { Upgraded } from './upgraded.ts';
 
 /** The connection. Each turn ends with one of these calls; `endWithin` may come before. */
@@ -37,26 +35,20 @@ export interface TurnConnection {
 
 /** Its connection is lingering, closed, or between two requests. */
 const OVER = 0;
-/** Waiting for the policy or for an agent's link. */
-const DECIDING = 1;
-/** An app has the request, or an answer of our own is written. */
-const EXCHANGING = 2;
-const UPGRADED = 3;
+const SERVING = 1;
+/** There is no further turn. */
+const UPGRADED = 2;
 
-export class H1Turn implements ResponseSink, DispatchEvents, AccessEvents {
+export class H1Turn implements DeliveryEvents, AccessEvents {
   readonly #engine: Engine;
   readonly #socket: Duplex;
   readonly #inlet: H1Inlet;
   readonly #connection: TurnConnection;
   readonly #request: H1CurrentRequest;
-  readonly #dispatch: Dispatch;
-  readonly #body: H1RequestBody;
+  readonly #delivery: H1Delivery;
   readonly #answer: H1Answer;
   #state = OVER;
-  /** Whoever takes the request, and owes the answer; nobody: the rest of the request is thrown away. */
-  #exchange: Exchange | undefined;
   #upgraded: Upgraded | undefined;
-  #retried = false;
 
   constructor(
     engine: Engine,
@@ -70,38 +62,27 @@ export class H1Turn implements ResponseSink, DispatchEvents, AccessEvents {
     this.#inlet = inlet;
     this.#connection = connection;
     this.#request = new H1CurrentRequest(engine, info, this);
-    this.#dispatch = new Dispatch(engine, this);
-    this.#body = new H1RequestBody(engine.limits, inlet);
+    this.#delivery = new H1Delivery(engine, inlet, this.#request, this);
     this.#answer = new H1Answer(engine, socket, this.#request);
   }
 
   /** What follows the head is in the inlet. */
   start(line: RequestLine, known: KnownFields): void {
+    this.#state = SERVING;
     this.#request.start(line, known);
-    this.#body.start(known.fields.length);
     this.#answer.start(this.#inlet.ended);
-    this.#retried = false;
-    const route = this.#request.recallRoute();
-    if (route !== undefined) {
-      this.#begin(route, false);
-      return;
-    }
-    this.#state = DECIDING;
-    this.#dispatch.ask(this.#request.head);
+    this.#delivery.start();
   }
 
   tick(now: number): void {
     if (this.#upgraded !== undefined) {
       if (this.#upgraded.open) this.#request.lookAtAccess();
-    } else if (this.#state === EXCHANGING && now - this.#request.started >= WATCH_AFTER_MS) {
-      if (this.#exchange !== undefined) this.#request.lookAtAccess();
-      if (!this.#body.done && (this.#state as number) === EXCHANGING) this.#lookAtBody(now);
+      return;
     }
-  }
-
-  #lookAtBody(now: number): void {
-    if (this.#body.overdue(now, this.#inlet.paused || this.#answer.flows)) {
-      this.#brokenBody(new HeadError(408, 'The rest of the request body did not arrive in time.'));
+    if (now - this.#request.started < WATCH_AFTER_MS) return;
+    if (this.#delivery.exchange !== undefined) this.#request.lookAtAccess();
+    if (this.#state === SERVING && this.#delivery.overdue(now, this.#answer.flows)) {
+      this.onBrokenBody(new HeadError(408, 'The rest of the request body did not arrive in time.'));
     }
   }
 
@@ -110,9 +91,9 @@ export class H1Turn implements ResponseSink, DispatchEvents, AccessEvents {
       this.#request.logAccessLost(decision);
       if (this.#upgraded.cut()) this.#boundLeaving();
       else this.#connection.destroy('access was taken away');
-    } else if (this.#exchange !== undefined) {
+    } else if (this.#delivery.exchange !== undefined) {
       this.#request.logAccessLost(decision);
-      this.#cancel('Access was taken away.');
+      this.#delivery.cancel('Access was taken away.');
       if (this.#answer.begun || decision.kind !== 'respond') this.#breakOff();
       else this.#respond(decision.response, 'local');
     }
@@ -131,30 +112,18 @@ export class H1Turn implements ResponseSink, DispatchEvents, AccessEvents {
 
   /** The connection is closed. */
   abandon(): void {
-    const state = this.#state;
+    const unfinished = this.#state === SERVING && !this.#answer.done;
     this.#state = OVER;
-    this.#dispatch.stop('The client closed the connection.');
+    this.#delivery.stop('The client closed the connection.');
     this.#upgraded?.abandon('The client closed the connection.');
-    this.#cancel('The client closed the connection.');
-    if (state === DECIDING || (state === EXCHANGING && !this.#answer.done)) {
-      this.#request.done('aborted', this.#answer.status);
-    }
+    if (unfinished) this.#request.done('aborted', this.#answer.status);
   }
 
   // From the client
 
   onData(chunk: Buffer): void {
-    switch (this.#state) {
-      case EXCHANGING:
-        if (this.#body.done || this.#inlet.held !== undefined) this.#inlet.hold(chunk);
-        else this.#giveBody(chunk);
-        break;
-      case UPGRADED:
-        if (this.#upgraded?.fromClient(chunk) === false) this.#inlet.pause();
-        break;
-      default:
-        this.#inlet.hold(chunk);
-    }
+    if (this.#upgraded === undefined) this.#delivery.onData(chunk);
+    else if (!this.#upgraded.fromClient(chunk)) this.#inlet.pause();
   }
 
   /** The client has ended its half. A closed tab looks the same as `nc` that waits for its answer. */
@@ -162,93 +131,40 @@ export class H1Turn implements ResponseSink, DispatchEvents, AccessEvents {
     if (this.#upgraded !== undefined) {
       this.#upgraded.endFromClient();
       if (this.#upgraded.clientTold) this.#socket.end();
-      return;
-    }
-    if (this.#state === EXCHANGING && !this.#body.done) {
-      this.#connection.destroy('client ended');
-      return;
-    }
-    this.#answer.keepAlive = false;
-    if (this.#state === EXCHANGING) {
+    } else if (this.#delivery.deciding) {
+      this.#answer.keepAlive = false;
+    } else if (this.#delivery.bodyDone) {
+      this.#answer.keepAlive = false;
       this.#connection.endWithin(this.#engine.limits.halfCloseGraceMs);
-    }
+    } else this.#connection.destroy('client ended');
   }
 
   /** The client can take more. */
   resume(): void {
-    this.#exchange?.resume();
+    this.#delivery.exchange?.resume();
     this.#upgraded?.resume();
   }
 
-  // To the app
+  // Of the delivery
 
-  onDecision(decision: Decision): void {
-    if (decision.kind === 'respond') {
-      this.#respond(decision.response, 'local');
-      return;
-    }
-    try {
-      this.#begin(this.#request.prepareRoute(decision), false);
-    } catch (error) {
-      this.#fail(error);
-    }
-  }
-
-  onLinked(route: Route): void {
-    this.#begin(route, true);
+  onLocal(response: LocalResponse): void {
+    this.#respond(response, 'local');
   }
 
   onUndelivered(error: unknown): void {
-    this.#fail(error);
+    this.#respond(this.#request.failure(error), 'failed');
   }
 
-  #begin(route: Route, fresh: boolean): void {
-    const request = this.#request;
-    const { line, fields } = request;
-    request.route = route;
-    this.#state = DECIDING;
-    const { first } = this.#body;
-    const exchange = this.#dispatch.begin(
-      route,
-      this,
-      { method: line.method, length: fields.length, upgrade: request.upgrade !== undefined },
-      line.target,
-      fields.length < 0 ? 'Transfer-Encoding: chunked\r\n' : '',
-      first,
-      request.repeatable,
-      fresh,
-    );
-    if (exchange === undefined) return;
-    // `#begin` runs on the event loop; no answer can have come yet.
-    this.#state = EXCHANGING;
-    this.#exchange = exchange;
-    request.channel = exchange.channel;
-    if (first !== undefined) {
-      this.#body.gaveFirst(first);
-      if (this.#body.done) this.#endBody();
-    } else if (!this.#body.done) this.#giveBody(undefined);
-    if (!this.#inlet.full) this.#inlet.resume();
-    if (this.#inlet.ended) this.onEnd();
+  onDelivered(): void {
+    if (this.#inlet.ended && this.#state === SERVING) this.onEnd();
   }
 
-  /** `more`: has just come; undefined: what was there with the head. */
-  #giveBody(more: Buffer | undefined): void {
-    try {
-      this.#body.give(more, this.#exchange);
-    } catch (error) {
-      this.#brokenBody(error);
-      return;
-    }
-    if (this.#body.done) this.#endBody();
-  }
-
-  #endBody(): void {
-    if (this.#exchange !== undefined) this.#body.end(this.#exchange);
+  onBodyDone(): void {
     this.#finishWhenDone();
   }
 
-  #brokenBody(error: unknown): void {
-    this.#cancel('The request body is malformed.');
+  onBrokenBody(error: unknown): void {
+    this.#delivery.cancel('The request body is malformed.');
     const fault =
       error instanceof HeadError ? error : new HeadError(400, 'The request body is malformed.');
     if (this.#answer.begun) {
@@ -259,7 +175,7 @@ export class H1Turn implements ResponseSink, DispatchEvents, AccessEvents {
     this.#connection.refuse(fault, this.#request.started);
   }
 
-  // From the app
+  // Of the exchange
 
   get rawChunks(): boolean {
     return this.#request.modern;
@@ -270,8 +186,9 @@ export class H1Turn implements ResponseSink, DispatchEvents, AccessEvents {
   }
 
   onHead(head: ResponseHead, body: ResponseBody): void {
+    const { bodySeen, bodyDone } = this.#delivery;
     // A client that was not told to continue may never send its body.
-    if (!this.#body.seen && !this.#body.done && this.#request.fields.expectContinue) {
+    if (!bodySeen && !bodyDone && this.#request.fields.expectContinue) {
       this.#answer.keepAlive = false;
     }
     this.#answer.head(head, body);
@@ -293,7 +210,8 @@ export class H1Turn implements ResponseSink, DispatchEvents, AccessEvents {
 
   onUpgraded(head: ResponseHead): void {
     this.#answer.switched(head);
-    const upgraded = new Upgraded(this.#request.upgrade, this.#exchange as Exchange, {
+    const app = this.#delivery.exchange as Exchange;
+    const upgraded = new Upgraded(this.#request.upgrade, app, {
       tell: (frame) => {
         this.#answer.body(frame, false);
         this.#answer.flush();
@@ -301,7 +219,7 @@ export class H1Turn implements ResponseSink, DispatchEvents, AccessEvents {
       },
       end: () => this.#socket.end(),
     });
-    this.#exchange = undefined;
+    this.#delivery.release();
     this.#upgraded = upgraded;
     this.#state = UPGRADED;
     const held = this.#inlet.take();
@@ -316,74 +234,50 @@ export class H1Turn implements ResponseSink, DispatchEvents, AccessEvents {
   }
 
   onRequestWritable(): void {
-    if (this.#state === UPGRADED || (this.#state === EXCHANGING && !this.#body.done)) {
-      this.#inlet.resume();
-    }
+    if (this.#state === UPGRADED) this.#inlet.resume();
+    else if (this.#state === SERVING) this.#delivery.resume();
   }
 
   onRequestRefused(): void {
-    this.#exchange = undefined;
+    this.#delivery.release();
     this.#answer.keepAlive = false;
-    if (this.#answer.done) this.#finishWhenDone();
+    this.#finishWhenDone();
   }
 
   onFailed(error: Error | undefined, untouched: boolean, stale: boolean, unsent: boolean): void {
-    this.#exchange = undefined;
+    this.#delivery.release();
     const { begun, done, headWaits } = this.#answer;
     if (this.#upgraded !== undefined) {
       if (this.#upgraded.appGone(error)) this.#socket.end();
       else this.#connection.destroy('the app closed the connection');
-    } else if (this.#state !== EXCHANGING) return;
+    } else if (this.#state !== SERVING) return;
     else if (done) this.onRequestRefused();
     else if (begun && !headWaits) this.#breakOff();
-    else if (
-      !begun &&
-      untouched &&
-      !this.#retried &&
-      ((stale && this.#request.repeatable) || (unsent && this.#body.rewind()))
-    ) {
-      this.#retried = true;
-      this.#begin(this.#request.route as Route, true);
-    } else {
+    else if (begun || !this.#delivery.again(untouched, stale, unsent)) {
       // The fault may have come in the same bytes as the head: nothing is written yet.
       this.#answer.discard();
-      this.#fail(error ?? new Error('The app closed the connection.'));
+      this.onUndelivered(error ?? new Error('The app closed the connection.'));
     }
   }
 
   // Ends
 
-  #fail(error: unknown): void {
-    this.#respond(this.#request.failure(error), 'failed');
-  }
-
   #respond(response: LocalResponse, outcome: 'local' | 'failed'): void {
-    this.#state = EXCHANGING;
-    this.#exchange = undefined;
-    if (!this.#body.done) {
-      // Often the whole (small) body came with its head.
-      this.#giveBody(undefined);
-      if (this.#state !== EXCHANGING) return;
-    }
-    if (!this.#body.done || this.#engine.draining) this.#answer.keepAlive = false;
+    this.#delivery.refuse();
+    if (this.#state !== SERVING) return;
+    if (!this.#delivery.bodyDone || this.#engine.draining) this.#answer.keepAlive = false;
     this.#answer.local(response, outcome);
     this.#finishWhenDone();
   }
 
+  /** Done: the whole answer is given, and the whole request taken, or nobody takes it. */
   #finishWhenDone(): void {
-    if (!this.#answer.done || this.#state !== EXCHANGING) return;
-    if (!this.#body.done && this.#exchange !== undefined) return;
-    const stays = this.#body.done && this.#answer.keepAlive;
-    this.#body.forget();
+    if (!this.#answer.done || this.#state !== SERVING) return;
+    const { bodyDone, exchange } = this.#delivery;
+    if (!bodyDone && exchange !== undefined) return;
     this.#over();
-    if (stays) this.#connection.onTurnDone();
+    if (bodyDone && this.#answer.keepAlive) this.#connection.onTurnDone();
     else this.#connection.linger();
-  }
-
-  #cancel(reason: string): void {
-    const exchange = this.#exchange;
-    this.#exchange = undefined;
-    exchange?.cancel(reason);
   }
 
   #breakOff(): void {
@@ -393,7 +287,6 @@ export class H1Turn implements ResponseSink, DispatchEvents, AccessEvents {
 
   #over(): void {
     this.#state = OVER;
-    this.#exchange = undefined;
-    this.#request.route = undefined;
+    this.#delivery.forget();
   }
 }
