@@ -33,10 +33,11 @@ export interface TurnConnection {
   endWithin(ms: number): void;
 }
 
-/** Its connection is lingering, closed, or between two requests. */
+/** The connection is lingering, closed, or between two requests. */
 const OVER = 0;
+/** The request is delivered, the answer is written. */
 const SERVING = 1;
-/** There is no further turn. */
+/** There will be no further turn. */
 const UPGRADED = 2;
 
 export class H1Turn implements DeliveryEvents, AccessEvents {
@@ -101,7 +102,7 @@ export class H1Turn implements DeliveryEvents, AccessEvents {
 
   /** False: there is nothing to tell it with. */
   leave(): boolean {
-    if (this.#upgraded?.leave() !== true) return false;
+    if (this.#state !== UPGRADED || this.#upgraded?.leave() !== true) return false;
     this.#boundLeaving();
     return true;
   }
