@@ -6,6 +6,9 @@ import type { Decision, LocalResponse, RequestHead } from './gate-policy.ts';
 import type { HttpOutcome } from './gateway-deps.ts';
 import type { Route } from './route.ts';
 
+/** What a client does to itself needs no line each: closing a tab does it. The other has been told (`logAccessLost`). */
+const NEEDS_NO_LINE: ReadonlySet<string> = new Set(['client ended', 'access was taken away']);
+
 export interface AccessEvents {
   /** The policy no longer lets through what it once let through. */
   onAccessLost(decision: Decision): void;
@@ -63,5 +66,12 @@ export abstract class CurrentRequest {
 
   logAccessLost(decision: Decision): void {
     logLost(this.engine.deps.log, this.head, decision, this.channel);
+  }
+
+  /** An answer or an upgraded connection is cut where HTTP has no words for the reason: the log has them. */
+  logCut(reason: string): void {
+    if (NEEDS_NO_LINE.has(reason)) return;
+    const { id: request, authority: host } = this.head;
+    this.engine.deps.log.info({ request, host, channel: this.channel, reason }, 'a request is cut');
   }
 }

@@ -97,7 +97,7 @@ export class H1Front implements FrontConnection, TurnConnection {
   }
 
   destroy(reason: string): void {
-    if (this.#state === EXCHANGE || this.#state === UPGRADED) this.#logCut(reason);
+    if (this.#state === SERVING) this.#turn.logCut(reason);
     this.#socket.destroy();
     this.#onClose();
   }

@@ -111,6 +111,11 @@ export class H1Turn implements DeliveryEvents, AccessEvents {
     this.#connection.endWithin(this.#engine.limits.webSocketCloseMs);
   }
 
+  /** The connection is about to be cut. */
+  logCut(reason: string): void {
+    if (this.#state !== OVER) this.#request.logCut(reason);
+  }
+
   /** The connection is closed. */
   abandon(): void {
     const unfinished = this.#state === SERVING && !this.#answer.done;

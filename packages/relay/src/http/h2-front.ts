@@ -56,11 +56,7 @@ export class H2Front implements FrontConnection, TurnStream {
   }
 
   destroy(reason: string): void {
-    const head = this.#request;
-    if (head !== undefined && !this.#finished) {
-      const [request, host] = [head.id, head.authority];
-      logCut(this.#engine.deps.log, { request, host, channel: this.#channel }, reason);
-    }
+    this.#turn.logCut(reason);
     if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_CANCEL);
     this.#onClose();
   }

@@ -130,6 +130,11 @@ export class H2Turn
     return true;
   }
 
+  /** The stream is about to be cut. */
+  logCut(reason: string): void {
+    if (!this.#finished && this.#request.parsed !== undefined) this.#request.logCut(reason);
+  }
+
   /** The stream is closed. */
   abandon(): void {
     this.#dispatch.stop('The client reset the request.');
