@@ -50,7 +50,7 @@ export async function portForward(
       }
     },
   };
-  const steady = await SteadyLink.open(() => openLink(settings, handler, transport));
+  const steady = await SteadyLink.open((signal) => openLink(settings, handler, transport, signal));
   const forwarder = new Forwarder({
     links: steady,
     workspace,

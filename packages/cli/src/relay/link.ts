@@ -28,11 +28,15 @@ export function transportChoice(): TransportChoice {
   throw new CliError('BURROW_TRANSPORT is auto, grpc or websocket.', EXIT.usage);
 }
 
-/** Opens a link to the relay: gRPC, or WebSocket where something on the way breaks HTTP/2. Rejects with CliError. */
+/**
+ * Opens a link to the relay: gRPC, or WebSocket where something on the way breaks HTTP/2. Rejects with CliError, or
+ * with the signal's reason.
+ */
 export async function openLink(
   settings: Settings,
   handler: LinkHandler,
-  choice: TransportChoice = 'auto',
+  choice: TransportChoice,
+  signal: AbortSignal,
 ): Promise<Link> {
   const ca = readCa(settings.caFile);
   const proxy = proxyTo(settings.url);
@@ -51,22 +55,23 @@ export async function openLink(
     },
     handler,
     ...(ca === undefined ? {} : { ca }),
-    async connect(signal) {
+    async connect(dialling) {
       const socket = await openRawSocket({
         url: settings.url,
         proxy,
         ca: ca === undefined ? undefined : await withSystemRoots(ca),
-        signal,
+        signal: dialling,
       });
       reached = true;
       return socket;
     },
-    signal: AbortSignal.timeout(withinMs),
+    signal: AbortSignal.any([signal, AbortSignal.timeout(withinMs)]),
   });
   if (choice !== 'websocket') {
     try {
       return await dial('grpc', options(choice === 'auto' ? GRPC_WITHIN_MS : WITHIN_MS));
     } catch (error) {
+      signal.throwIfAborted();
       if (choice === 'grpc' || !reached || !looksLikeMiddlebox(error))
         throw explain(error, settings);
     }
@@ -74,6 +79,7 @@ export async function openLink(
   try {
     return await dial('websocket', options(WITHIN_MS));
   } catch (error) {
+    signal.throwIfAborted();
     throw explain(error, settings);
   }
 }

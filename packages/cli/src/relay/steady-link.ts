@@ -1,6 +1,6 @@
 import { createResumer, TunnelError, type ChannelResumer, type Link } from '@burrow/tunnel';
 import { CliError, EXIT } from '../cli-error.ts';
-import { dialBeside } from './dial-beside.ts';
+import { dialBeside, type DialLink } from './dial-beside.ts';
 
 /**
  * A link that is dialled anew when it is lost, or when its relay asks for it:
@@ -9,14 +9,14 @@ import { dialBeside } from './dial-beside.ts';
  */
 export class SteadyLink {
   readonly resumer: ChannelResumer;
-  readonly #dial: () => Promise<Link>;
+  readonly #dial: DialLink;
   #link: Link;
   /** Links that did not answer when the present one was dialled, while they carry channels. */
   readonly #silent = new Set<Link>();
   #dialling: Promise<Link> | undefined;
   #over = false;
 
-  private constructor(link: Link, dial: () => Promise<Link>) {
+  private constructor(link: Link, dial: DialLink) {
     this.#link = link;
     this.#dial = dial;
     this.resumer = createResumer({
@@ -37,8 +37,8 @@ export class SteadyLink {
   }
 
   /** Rejects as `dial` does. */
-  static async open(dial: () => Promise<Link>): Promise<SteadyLink> {
-    return new SteadyLink(await dial(), dial);
+  static async open(dial: DialLink): Promise<SteadyLink> {
+    return new SteadyLink(await dialBeside(dial), dial);
   }
 
   get link(): Link {

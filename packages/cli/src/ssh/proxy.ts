@@ -35,7 +35,7 @@ export async function sshProxy(
     // The channel hears of it too.
     onClose: () => {},
   };
-  const steady = await SteadyLink.open(() => openLink(settings, handler, transport));
+  const steady = await SteadyLink.open((signal) => openLink(settings, handler, transport, signal));
   const end = await pipeChannel(
     steady.link,
     // The relay says on whose behalf: by the token.
