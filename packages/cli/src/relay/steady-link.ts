@@ -22,6 +22,8 @@ export class SteadyLink {
     this.resumer = createResumer({
       keepAlive: true,
       onResumed: () => this.#leaveEmpty(),
+      // It came back with its channels. Later: the last words of this one are still to be sent.
+      onOver: () => this.#silent.size > 0 && setImmediate(() => this.#leaveEmpty()),
       findLink: async (channel) => {
         try {
           return await this.usable();

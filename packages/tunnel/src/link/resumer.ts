@@ -18,6 +18,8 @@ export interface ResumerOptions {
   readonly onLost?: (channel: Resumable, reason: TunnelError) => void;
   readonly onResumed?: (channel: Resumable, afterMs: number, tries: number) => void;
   readonly onGivenUp?: (channel: Resumable, error: TunnelError) => void;
+  /** A channel is over, in order or not. Called in the middle of its link's work. */
+  readonly onOver?: (channel: Resumable) => void;
 }
 
 /** An opener's side of resuming. */
@@ -140,7 +142,10 @@ export function createResumer(options: ResumerOptions): ChannelResumer {
       if (search === undefined) return;
       options.onResumed?.(channel, performance.now() - search.since, search.tries);
     },
-    onOver: (channel) => void end(channel),
+    onOver(channel) {
+      end(channel);
+      options.onOver?.(channel);
+    },
     stop(error) {
       stopped ??= error;
       for (const channel of [...searches.keys()]) channel.fail(error);
