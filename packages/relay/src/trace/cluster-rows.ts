@@ -1,6 +1,12 @@
 import type { Channel, ChannelList } from '@burrow/api';
 import type { OtherRelays } from './contracts.ts';
-import { merged, type ChannelRow, type ChannelRows, type RowsQuery } from './rows.ts';
+import {
+  merged,
+  youngestFirst,
+  type ChannelRow,
+  type ChannelRows,
+  type RowsQuery,
+} from './rows.ts';
 
 export interface ClusterRow extends ChannelRow {
   readonly edgeId: string | null;
@@ -52,7 +58,7 @@ export async function clusterRows(deps: ClusterRowsDeps, query: RowsQuery): Prom
     }
   }
   return {
-    rows: [...rows.values()].sort((a, b) => a.ageMs - b.ageMs || (a.id < b.id ? -1 : 1)),
+    rows: [...rows.values()].sort(youngestFirst),
     more: answers.some(([, { more }]) => more),
     problems,
   };

@@ -28,7 +28,7 @@ export const TRACE_LIMITS = Object.freeze({
   accessMs: 500,
   /** The answers of all relays to one list. */
   listMs: 3_000,
-  /** Attachments that one relay looks at for one list: some ms of its event loop. */
+  /** Attachments that one relay looks at for one list: some tens of ms of its event loop at most. */
   scanned: 20_000,
   /** One event of another relay. */
   lineBytes: 16 * 1024,

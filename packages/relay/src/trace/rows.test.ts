@@ -72,3 +72,27 @@ test('a channel between two links is listed as detached', async (t) => {
     [channel!.uid, 'detached', true, false],
   );
 });
+
+test('the youngest are told, wherever they stand among the others, with both ends', async (t) => {
+  const places = testPlaces(t);
+  const agent = await places.agent('a1');
+  const client = await places.client(agent, 'a1');
+  for (let i = 0; i < 5; i += 1) await opened(client);
+  const [view] = [...channelsOn(agent)];
+  const aged = (digit: string, ageMs: number) =>
+    [{ ...view!, uid: digit.repeat(32), ageMs }, 'a1'] as const;
+  const older = [aged('c', 70_000), aged('b', 60_000), aged('d', 90_000)];
+  const all = { links: () => places.links(), detached: () => older };
+  const [newest, ...others] = channelRowsOf(all, { limit: 7 }, 100).rows;
+  assert.deepEqual([newest!.edge, newest!.home], [true, true]);
+  assert.deepEqual(
+    others.slice(-2).map(({ id }) => id[0]),
+    ['b', 'c'],
+  );
+  const few = channelRowsOf(all, { limit: 2 }, 100);
+  assert.ok(few.rows.every(({ edge, home }) => edge && home));
+  const young = { links: () => places.links(), detached: () => [...older, aged('e', -1)] };
+  const one = channelRowsOf(young, { limit: 1 }, 100);
+  assert.deepEqual([one.rows.map(({ id }) => id[0]), one.more], [['e'], true]);
+  assert.equal(channelRowsOf(young, { limit: 2 }, 9).rows.length, 2);
+});

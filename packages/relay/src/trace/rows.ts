@@ -36,7 +36,10 @@ export interface RowsQuery {
   readonly limit: number;
 }
 
-/** The channels that pass this relay, in no order. Looks at `scanned` attachments at most. */
+/**
+ * The channels that pass this relay, youngest first. Looks at `scanned` attachments at most, and holds no more: what is
+ * beyond them is left out however young it is (`more`).
+ */
 export function channelRowsOf(
   places: Places,
   { prefix = '', agentId, limit }: RowsQuery,
@@ -45,20 +48,20 @@ export function channelRowsOf(
   const rows = new Map<string, ChannelRow>();
   let left = scanned;
   for (const [view, place] of attachments(places, prefix, agentId)) {
-    if (left-- <= 0) return { rows: chosen(rows), more: true };
+    if (left-- <= 0) break;
     if (view.state === 'ended') continue;
-    const known = rows.get(view.uid);
-    if (known === undefined && rows.size > limit && agentId === undefined) break;
-    rows.set(view.uid, merged(known, rowOf(view, place)));
+    rows.set(view.uid, merged(rows.get(view.uid), rowOf(view, place)));
   }
-  const all = chosen(rows);
-  return { rows: all.slice(0, limit), more: all.length > limit };
+  const all = [...rows.values()]
+    // A channel's agent may be known on one of its two links only.
+    .filter((row) => agentId === undefined || row.agentId === agentId)
+    .sort(youngestFirst);
+  return { rows: all.slice(0, limit), more: left < 0 || all.length > limit };
+}
 
-  /** A channel's agent may be known on one of its two links only. */
-  function chosen(from: ReadonlyMap<string, ChannelRow>): ChannelRow[] {
-    const all = [...from.values()];
-    return agentId === undefined ? all : all.filter((row) => row.agentId === agentId);
-  }
+/** In one order for those of one age, too. */
+export function youngestFirst(a: ChannelRow, b: ChannelRow): number {
+  return a.ageMs - b.ageMs || (a.id < b.id ? -1 : 1);
 }
 
 function* attachments(
