@@ -60,3 +60,13 @@ test('without the registry this relay answers for itself, and says so', async ()
   const found = await clusterRows({ ...deps, own: own([ROW]), others: away }, { limit: 10 });
   assert.deepEqual([found.rows.length, found.problems[0]?.problem], [1, 'Redis is away.']);
 });
+
+test('a registry that does not answer holds nobody up for longer than the whole may take', async () => {
+  const mute = { ...others({}), relays: () => new Promise<never>(() => {}) };
+  const found = await clusterRows(
+    { ...deps, withinMs: 5, own: own([ROW]), others: mute },
+    { limit: 10 },
+  );
+  assert.deepEqual([found.rows.length, found.problems[0]?.relay], [1, '*']);
+  assert.match(found.problems[0]!.problem, /registry did not say within 5 ms/);
+});

@@ -1,4 +1,5 @@
 import type { Channel, ChannelList } from '@burrow/api';
+import { within } from '../within.ts';
 import type { OtherRelays } from './contracts.ts';
 import {
   merged,
@@ -36,7 +37,13 @@ export async function clusterRows(deps: ClusterRowsDeps, query: RowsQuery): Prom
   const problems: ChannelList['problems'] = [];
   const answers: (readonly [string, ChannelRows])[] = [[self, deps.own(query)]];
   try {
-    const relays = ((await others?.relays()) ?? []).slice(0, deps.relays);
+    const living = await within(
+      deps.withinMs,
+      others?.relays() ?? [],
+      () =>
+        new Error(`The registry did not say within ${deps.withinMs} ms which relays there are.`),
+    );
+    const relays = living.slice(0, deps.relays);
     await Promise.all(
       relays.map(async (relay) => {
         try {
