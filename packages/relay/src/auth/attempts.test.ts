@@ -34,6 +34,20 @@ test('a success does not count', () => {
   }
 });
 
+test('an attempt beyond those allowed is waited for too, unless it succeeds', () => {
+  const { clock, limit } = make();
+  for (let i = 0; i < 3; i += 1) limit.take('192.0.2.1');
+  assert.equal(limit.take('192.0.2.1'), 10);
+  limit.owe('192.0.2.1');
+  assert.equal(limit.take('192.0.2.1'), 20);
+  limit.giveBack('192.0.2.1');
+  assert.equal(limit.take('192.0.2.1'), 10);
+  limit.owe('192.0.2.1');
+  clock.advance(20_000);
+  assert.equal(limit.take('192.0.2.1'), 0);
+  assert.equal(limit.take('192.0.2.1'), 10);
+});
+
 test('IPv6 addresses of one /64 count together, mapped IPv4 as IPv4', () => {
   const { limit } = make();
   for (const address of ['2001:db8::1', '2001:db8:0:0:1:2:3:4', '2001:DB8:0::ffff']) {

@@ -43,11 +43,18 @@ export class AttemptLimit {
       if (oldest.done !== true) this.#buckets.delete(oldest.value);
     }
     this.#buckets.set(key, bucket);
-    if (bucket.left === 0) {
-      return Math.max(1, Math.ceil((bucket.at + this.#refillMs - now) / 1000));
+    if (bucket.left <= 0) {
+      const again = bucket.at + (1 - bucket.left) * this.#refillMs;
+      return Math.max(1, Math.ceil((again - now) / 1000));
     }
     bucket.left -= 1;
     return 0;
+  }
+
+  /** `take` has refused, and the attempt is made all the same: it counts as those that were allowed. */
+  owe(key: string): void {
+    const bucket = this.#buckets.get(key);
+    if (bucket !== undefined) bucket.left -= 1;
   }
 
   /** The attempt succeeded: it does not count. */

@@ -16,6 +16,8 @@ export interface FailureCountOptions {
 export interface FailureCount {
   /** Takes one attempt before it is made: 0, or the seconds to wait. Rejects when the database does. */
   take(key: string): Promise<number>;
+  /** `take` said to wait, and the attempt is made all the same: so that it can be given back too. */
+  owe(key: string): void;
   /** It need not count. */
   giveBack(key: string): void;
   /** It failed: it counts everywhere. Never rejects. */
@@ -54,6 +56,7 @@ export function failureCount(options: FailureCountOptions): FailureCount {
       }
     },
 
+    owe: (key) => own.owe(key),
     giveBack: (key) => own.giveBack(key),
 
     async failed(key) {

@@ -64,7 +64,11 @@ export function sharedAttempts(options: {
       if (aim === undefined) return undefined;
       try {
         const seconds = await byAim.take(aim);
-        if (seconds === 0 || (await known.has(from))) return undefined;
+        if (seconds === 0) return undefined;
+        if (await known.has(from)) {
+          byAim.owe(aim);
+          return undefined;
+        }
         byAddress.giveBack(from);
         return { seconds, counted: 'aim' };
       } catch (error) {

@@ -250,3 +250,21 @@ test('where somebody signed in before, strangers elsewhere keep nobody out', asy
   await fillAim({ here, there }, 'workspace:demo');
   assert.deepEqual(await take('2001:db8::1'), AIM_WAIT, 'it is known for a while only');
 });
+
+test('who passes because they were there before makes no room for strangers by signing in', async (t) => {
+  const { here } = await two(t);
+  const { attempts } = here.auth;
+  const aim = 'workspace:demo';
+  await attempts.remember('192.0.2.1');
+  // Under way, so that this relay alone knows of them.
+  for (let i = 0; i < AUTH_LIMITS.aimAttempts; i += 1) {
+    assert.equal(await attempts.take(`198.51.100.${i}`, aim), undefined);
+  }
+  for (let i = 0; i < 3; i += 1) {
+    assert.equal(await attempts.take('192.0.2.1', aim), undefined);
+    attempts.giveBack('192.0.2.1', aim);
+  }
+  assert.deepEqual(await attempts.take('203.0.113.1', aim), AIM_WAIT);
+  attempts.giveBack('198.51.100.0', aim);
+  assert.equal(await attempts.take('203.0.113.1', aim), undefined);
+});
