@@ -1,6 +1,8 @@
-// An opener whose link does not answer: it moves only to one that does, and stays where the answer comes after all.
+// An opener whose link does not answer: it moves only to one that does, and stays where the answer comes after all,
+// unless that link drains.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TunnelError } from '../errors.ts';
 import type { Link, Resumable } from '../types.ts';
 import { createResumer } from './resumer.ts';
@@ -8,6 +10,7 @@ import { createResumer } from './resumer.ts';
 interface FakeLink {
   readonly name: string;
   stats: { silent: boolean };
+  draining: boolean;
 }
 
 function fakeChannel(link: FakeLink) {
@@ -22,6 +25,7 @@ function stand() {
   const link = (name: string, silent = false) => ({
     name,
     stats: { silent },
+    draining: false,
     resume: (channel: { link: FakeLink; detached: boolean }) => {
       resumed.push(name);
       channel.link = known.get(name)!;
@@ -32,11 +36,11 @@ function stand() {
   for (const name of ['old', 'other', 'third']) known.set(name, link(name));
   const at = (name: string) => known.get(name)!;
   let asked = Promise.withResolvers<void>();
-  const found = { name: 'old' };
+  const found: { name: string | undefined } = { name: 'old' };
   const resumer = createResumer({
     findLink: async () => {
       asked.resolve();
-      return at(found.name) as unknown as Link;
+      return found.name === undefined ? undefined : (at(found.name) as unknown as Link);
     },
     windowMs: 5_000,
   });
@@ -45,7 +49,7 @@ function stand() {
     channel: fakeChannel(at('old')),
     look: async () => {
       asked = Promise.withResolvers();
-      await asked.promise;
+      await Promise.race([asked.promise, sleep(5_000, undefined, { ref: false })]);
     },
   };
 }
@@ -109,4 +113,51 @@ test('a channel that has lost its link goes over a silent one rather than over n
   resumer.onSilent!(channel);
   await until(() => resumed.length === 2);
   assert.deepEqual(resumed, ['other', 'third'], 'and leaves it for one that answers');
+});
+
+for (const first of ['onSilent', 'onDraining'] as const) {
+  test(`its link drains and did not answer for a while (${first} first): it leaves, though it answers again`, async () => {
+    const { resumer, channel, resumed, found, at, look } = stand();
+    found.name = undefined;
+    at('old').stats.silent = true;
+    resumer[first]!(channel);
+    await look();
+    resumer[first === 'onSilent' ? 'onDraining' : 'onSilent']!(channel);
+    at('old').stats.silent = false;
+    await look();
+    await look();
+    assert.equal(resumer.waiting, 1);
+    found.name = 'other';
+    await until(() => resumed.length > 0);
+    assert.deepEqual(resumed, ['other']);
+    resumer.onAttached!(channel);
+    assert.equal(resumer.waiting, 0);
+  });
+}
+
+test('a link that drains and answers is not left for one that does not', async () => {
+  const { resumer, channel, resumed, found, at, look } = stand();
+  at('other').stats.silent = true;
+  found.name = 'other';
+  resumer.onDraining!(channel);
+  await look();
+  await look();
+  assert.deepEqual(resumed, []);
+  found.name = 'third';
+  await until(() => resumed.length > 0);
+  assert.deepEqual(resumed, ['third']);
+});
+
+test('where it moved to is asked to end before it has arrived: it goes on from there', async () => {
+  const { resumer, channel, resumed, found, at } = stand();
+  found.name = 'other';
+  resumer.onDraining!(channel);
+  await until(() => resumed.length === 1);
+  at('other').draining = true;
+  found.name = 'third';
+  resumer.onDraining!(channel);
+  channel.detached = false;
+  resumer.onAttached!(channel);
+  await until(() => resumed.length === 2);
+  assert.deepEqual(resumed, ['other', 'third']);
 });

@@ -41,6 +41,8 @@ interface Search {
   looking: boolean;
   /** The channel is where nobody answers: only a link that does is better. */
   silent: boolean;
+  /** The channel's link drains: it must leave, whether that link answers or not. */
+  draining: boolean;
 }
 
 /** Between tries: 0, then 50 ms, doubling. */
@@ -73,6 +75,7 @@ export function createResumer(options: ResumerOptions): ChannelResumer {
       tries: 0,
       looking: false,
       silent: false,
+      draining: false,
     };
     if (options.keepAlive !== true) search.deadline.unref();
     searches.set(channel, search);
@@ -96,10 +99,11 @@ export function createResumer(options: ResumerOptions): ChannelResumer {
       const wait = Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** (search.tries - 1));
       try {
         if (search.tries++ > 0) await sleep(wait, undefined, { signal, ref: false });
-        if (search.silent && !search.lost && !channel.link.stats.silent) return void end(channel);
+        const mayStay = search.silent && !search.lost && !search.draining;
+        if (mayStay && !channel.link.stats.silent) return void end(channel);
         const link = await options.findLink(channel, signal);
         if (link === undefined || signal.aborted) continue;
-        if (search.silent && link.stats.silent) continue;
+        if ((search.silent || !search.lost) && link.stats.silent) continue;
         // From here on it may be lost again at any moment.
         search.looking = false;
         link.resume(channel, options.workloadOf?.(channel));
@@ -109,6 +113,14 @@ export function createResumer(options: ResumerOptions): ChannelResumer {
         search.looking = true;
       }
     }
+  }
+
+  function leave(channel: Resumable): void {
+    if (stopped !== undefined) return;
+    const search =
+      searches.get(channel) ?? begin(channel, new TunnelError('draining', 'Its link drains.'));
+    search.draining = true;
+    void look(channel, search);
   }
 
   return {
@@ -125,10 +137,7 @@ export function createResumer(options: ResumerOptions): ChannelResumer {
       }
       void look(channel, search);
     },
-    onDraining(channel) {
-      if (stopped !== undefined || searches.has(channel)) return;
-      void look(channel, begin(channel, new TunnelError('draining', 'Its link drains.')));
-    },
+    onDraining: leave,
     onSilent(channel) {
       if (stopped !== undefined) return;
       const search =
@@ -141,6 +150,8 @@ export function createResumer(options: ResumerOptions): ChannelResumer {
       const search = end(channel);
       if (search === undefined) return;
       options.onResumed?.(channel, performance.now() - search.since, search.tries);
+      // Its drain was said while the channel was on its way there.
+      if (channel.link.draining) leave(channel);
     },
     onOver(channel) {
       end(channel);
