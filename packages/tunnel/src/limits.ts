@@ -45,6 +45,8 @@ export const PING_AFTER_MS = 8_000;
 export const PONG_WITHIN_MS = 5_000;
 /** How often silence is looked at: both times above can pass by so much. */
 export const LIVENESS_GRAIN_MS = 500;
+/** A look that is that late judges nobody: this process was stopped, or its machine was. */
+export const STOOD_STILL_MS = 2_000;
 /** What was said is followed by a word of the other side's within a round trip and 100 ms; after so long it is asked for one. */
 export const PROBE_AFTER_MS = 1_000;
 /** No answer to that for so long, and for SILENT_ROUND_TRIPS at least: the link is silent, and another is preferred. */

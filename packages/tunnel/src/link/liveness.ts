@@ -1,7 +1,4 @@
-import { LIVENESS_GRAIN_MS } from '../limits.ts';
-
-/** The timer is never that late in a process that runs. */
-const STOOD_STILL_MS = 4 * LIVENESS_GRAIN_MS;
+import { LIVENESS_GRAIN_MS, STOOD_STILL_MS } from '../limits.ts';
 
 /** Anything that must be looked at every half second. One timer serves all links of the process. */
 export interface Watched {
@@ -13,7 +10,7 @@ let timer: NodeJS.Timeout | undefined;
 
 export function watch(link: Watched): void {
   watched.add(link);
-  timer ??= setInterval(() => checkAll(performance.now()), LIVENESS_GRAIN_MS).unref();
+  timer ??= setInterval(afterReading, LIVENESS_GRAIN_MS).unref();
 }
 
 export function unwatch(link: Watched): void {
@@ -23,13 +20,18 @@ export function unwatch(link: Watched): void {
   timer = undefined;
 }
 
+/** Timers run before sockets are read: after a busy second the answers still lie in the kernel. */
+function afterReading(): void {
+  setImmediate(() => checkAll(performance.now()));
+}
+
 let checkedAt = -Infinity;
 
 /** What the timer does; `now` in ms of `performance.now()`. */
 export function checkAll(now: number): void {
   const late = now - checkedAt > STOOD_STILL_MS;
   checkedAt = now;
-  // This process itself stood still: what came meanwhile is read first.
+  // The machine itself may have stood still: what was sent to it meanwhile has still to come.
   if (late) return;
   for (const link of watched) link.check(now);
 }

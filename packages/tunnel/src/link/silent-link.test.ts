@@ -1,7 +1,9 @@
 // A link that owes an answer: asked for one soon, silent when none comes, and as before when one does.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { PROBE_AFTER_MS, SILENT_AFTER_MS } from '../limits.ts';
+import { LIVENESS_GRAIN_MS, PROBE_AFTER_MS, SILENT_AFTER_MS } from '../limits.ts';
 import { linkPair, Recorder, type LinkPair } from '../testing/index.ts';
 import type { Channel, Resumer } from '../types.ts';
 import type { LinkCore } from './link.ts';
@@ -120,4 +122,24 @@ test('a process that stood still reads what came meanwhile before it judges', ()
     rounds.map((at) => at - now),
     [500, 1_000, 11_500],
   );
+});
+
+test('a process that was busy for longer than a look takes reads the answers first', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const near = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const [far] = (await once(server, 'connection')) as [Socket];
+  t.after(() => (near.destroy(), far.destroy(), server.close()));
+  checkAll(performance.now());
+  const events: string[] = [];
+  near.on('data', () => void events.push('read'));
+  await new Promise<void>((resolve) => {
+    const watched = { check: () => (events.push('judged'), unwatch(watched), resolve()) };
+    watch(watched);
+    setImmediate(() => {
+      far.write('Pong');
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LIVENESS_GRAIN_MS + 100);
+    });
+  });
+  assert.deepEqual(events, ['read', 'judged']);
 });
