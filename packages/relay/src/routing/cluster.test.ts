@@ -304,6 +304,25 @@ test('a relay that does not answer: the agent’s other relay is dialled and use
   assert.equal(edge.choose('agent', 'auto'), linkTo(still.info));
 });
 
+test('a way around is found among known routes while the registry hangs, and an emptied one takes none', async (t) => {
+  const { edge, home, linkTo, peers, registry } = await stand(t);
+  const [still, other] = [await home('still'), await home('other')];
+  still.registry.add('agent', 'l', '01');
+  other.registry.add('agent', 'l2', '01');
+  await edge.waitFor('agent', soon());
+  linkTo(still.info).stats.silent = true;
+  const answer = Promise.withResolvers<Awaited<ReturnType<Registry['find']>>>();
+  t.mock.method(registry, 'find', () => answer.promise);
+  await edge.around!('agent');
+  assert.deepEqual(peers.dials, ['still', 'other']);
+  assert.equal(edge.choose('agent', 'auto'), linkTo(other.info));
+  answer.resolve([]);
+  await sleep(0);
+  linkTo(other.info).stats.silent = true;
+  await edge.around!('agent');
+  assert.ok(edge.choose('agent', 'auto') !== undefined);
+});
+
 test('an own link that does not answer gives way to another relay’s that does', async (t) => {
   const { edge, home, linkTo } = await stand(t);
   const own = fakeLink('own');

@@ -120,16 +120,28 @@ export function clusterRouting(options: ClusterRoutingOptions): ClusterRouting {
 
   async function goAround(agentId: string): Promise<void> {
     const { signal } = stopped;
-    let routes = cache.get(agentId)?.routes ?? [];
-    try {
-      routes = await registry.find(agentId, signal);
-    } catch {
-      // The registry is away: what was known may still be so.
-    }
-    const here = routes.filter((route) => deps.mayHave(agentId, route));
-    cache.set(agentId, here);
-    const others = here.filter(({ relay }) => peers.linkNow(relay) === undefined);
-    await reachOne(others, deps, signal);
+    const known = cache.get(agentId)?.routes ?? [];
+    const reach = (routes: readonly AgentRoute[]): Promise<boolean> => {
+      const here = routes.filter((route) => deps.mayHave(agentId, route));
+      const others = here.filter(({ relay }) => peers.linkNow(relay) === undefined);
+      return reachOne(others, deps, signal);
+    };
+    const goThere = async (): Promise<boolean> => {
+      const found = await reach(known);
+      if (found && cache.get(agentId)?.stale === true) cache.set(agentId, known);
+      return found;
+    };
+    const lookUp = async (): Promise<boolean> => {
+      // The registry is away, or was just emptied: what was known may still be so.
+      const routes = await registry.find(agentId, signal).catch(() => known);
+      const here = routes.filter((route) => deps.mayHave(agentId, route));
+      if (here.length > 0) cache.set(agentId, here);
+      return reach(here);
+    };
+    // A registry that hangs says so late: where what is known leads on, nobody waits for that.
+    const reached = (way: Promise<boolean>): Promise<void> =>
+      way.then((found) => (found ? undefined : Promise.reject(new Error('No other relay.'))));
+    await Promise.any([reached(goThere()), reached(lookUp())]);
   }
 
   function around(agentId: string): Promise<void> {
