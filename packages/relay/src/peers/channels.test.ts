@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { TunnelError } from '@burrow/tunnel';
+import { TunnelError, type Link } from '@burrow/tunnel';
 import { OPEN, openOn, testRelay } from './testing.ts';
 
 test('a channel through two relays carries bytes both ways, and half-closes in order', async (t) => {
@@ -115,4 +115,35 @@ test('an agent whose link ends takes its channels with it, and only those', asyn
   await one.until((r) => r.closed);
   assert.equal(two.closed, false);
   assert.equal(link.closed, false);
+});
+
+test("a channel on an agent's draining link stays while the agent's other link does not answer", async (t) => {
+  let asked = 0;
+  let drains = false;
+  const other = { stats: { silent: true } };
+  const threeLooks = Promise.withResolvers<void>();
+  const edge = await testRelay(t, 'edge');
+  const home = await testRelay(t, 'home', {
+    choose(agentId, traffic) {
+      if (!drains) return home.routing.choose(agentId, traffic);
+      if (++asked === 3) threeLooks.resolve();
+      return other as Link;
+    },
+  });
+  const agent = await home.connectAgent('a1');
+  const left = Promise.withResolvers<void>();
+  let detached = false;
+  const near = openOn(await edge.link(home), {
+    workload: 'a1',
+    resumer: { onDetached: () => ((detached = true), left.resolve()) },
+  });
+  await near.until((r) => r.opened);
+  drains = true;
+  agent.drain(60_000, 'The relay restarts.');
+  await threeLooks.promise;
+  near.channel!.write(Buffer.from('still here'));
+  await home.atAgent[0]!.until((r) => r.bytes > 0);
+  assert.equal(detached, false);
+  other.stats.silent = false;
+  await left.promise;
 });

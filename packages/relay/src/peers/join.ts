@@ -112,10 +112,10 @@ function joinBest(
   }
 }
 
-/** Of two links here one drains: the channel's opener comes back for the other. */
+/** Of two links here one drains: the channel's opener comes back for the other, once that answers. */
 async function leaveTo(best: () => Link | undefined, joined: Joined | undefined): Promise<void> {
   for (let look = 0; look < LOOKS && joined?.closed === false; look++) {
-    if (best() !== undefined)
+    if (best()?.stats.silent === false)
       return joined.detach('The agent’s link drains, and another is there.');
     await sleep(LOOK_MS, undefined, { ref: false });
   }
