@@ -269,6 +269,27 @@ test('never more links than the relay allows', async () => {
   assert.equal(dials.length, 4);
 });
 
+test('links none of which answers: one more is dialled, also beyond the maximum, and takes the place of one', async () => {
+  const { pool, dials, clock, at } = setUp({ maxLinks: 2 });
+  await at(0).accept();
+  await at(1).accept();
+  at(0).link.stats = { ...at(0).link.stats, silent: true };
+  await clock.advance(10_000);
+  assert.equal(dials.length, 2, 'one answers');
+  at(1).link.stats = { ...at(1).link.stats, silent: true };
+  await clock.advance(5_000);
+  assert.equal(dials.length, 3);
+  await at(2).accept();
+  at(2).link.stats = { ...at(2).link.stats, silent: true };
+  await clock.advance(30_000);
+  assert.equal(dials.length, 3, 'one and no more');
+  at(0).link.close(new TunnelError('link-silent', 'No answer'));
+  at(2).link.stats = { ...at(2).link.stats, silent: false };
+  await clock.advance(30_000);
+  assert.equal(dials.length, 3);
+  assert.equal(pool.live.length, 2);
+});
+
 test('in a cluster it dials on, within bounds, until another relay answers', async () => {
   const { pool, dials, clock, at } = setUp();
   const first = { relayId: 'a', clusterSize: 2 };

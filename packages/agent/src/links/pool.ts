@@ -27,6 +27,8 @@ const TICK_MS = 5000;
 const LEAVE_GRACE_MS = 1000;
 /** Looking at a link's load costs time that grows with its channels: not more often than this. */
 const LOOK_EVERY_MS = 250;
+/** Links above the maximum, where none of the others answers. The relay has room for replaced ones. */
+const BEYOND_MAX = 1;
 /** The relay has enough links of ours: no more for so long. */
 const REFUSED_MS = 60_000;
 
@@ -121,7 +123,10 @@ export class LinkPool implements PoolLinkEvents {
     if (this.#fatal(error)) return;
     const livedMs = this.#options.clock.now() - entry.since;
     this.#spreadTries = SPREAD_TRIES;
-    if (!entry.leaving) this.#cutOffAfterGoodTimes();
+    if (!entry.leaving) {
+      this.#oneBeyondLess();
+      this.#cutOffAfterGoodTimes();
+    }
     // A link that was leaving is no loss: its replacement was dialled at once.
     const wait = entry.leaving || this.#cancelRetry ? undefined : this.#backOff.afterLoss(livedMs);
     this.#options.log[entry.leaving ? 'info' : 'warn']('link-lost', {
@@ -160,7 +165,7 @@ export class LinkPool implements PoolLinkEvents {
 
   /** Links that should be there now. */
   get #wanted(): number {
-    return clamp(this.#min + this.#extra, 1, this.#max);
+    return clamp(this.#min + this.#extra, 1, this.#max + BEYOND_MAX);
   }
 
   /** A cluster has a relay that no link reaches yet, and there is hope to meet it. */
@@ -219,8 +224,6 @@ export class LinkPool implements PoolLinkEvents {
   }
 
   #linked(entry: PoolLink, welcome: WelcomeInfo): void {
-    const before = this.#relays();
-    before.delete(welcome.relayId);
     this.#welcome = welcome;
     this.#options.log.info('linked', {
       relay: welcome.relayId,
@@ -274,7 +277,13 @@ export class LinkPool implements PoolLinkEvents {
     this.#fill();
   }
 
+  /** What was dialled beyond the maximum takes the place of a link that goes. */
+  #oneBeyondLess(): void {
+    if (this.#extra > this.#max - this.#min) this.#extra -= 1;
+  }
+
   #leave(entry: PoolLink): void {
+    this.#oneBeyondLess();
     entry.leaving = true;
     entry.leavingSince = this.#options.clock.now();
   }
@@ -318,7 +327,8 @@ export class LinkPool implements PoolLinkEvents {
     if (this.#stopping) return;
     if (this.#extra > 0) this.#shrink(live, now);
     const silent = live.length > 0 && live.every(({ stats }) => stats.silent);
-    if (this.#extra < this.#max - this.#min && (silent || busy(live))) this.#grow();
+    const room = this.#max - this.#min + (silent ? BEYOND_MAX : 0);
+    if (this.#extra < room && (silent || busy(live))) this.#grow();
     this.#fill();
   }
 
