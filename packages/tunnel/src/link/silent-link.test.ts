@@ -3,7 +3,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { LIVENESS_GRAIN_MS, PROBE_AFTER_MS, SILENT_AFTER_MS } from '../limits.ts';
+import {
+  LIVENESS_GRAIN_MS,
+  PROBE_AFTER_MS,
+  SILENT_AFTER_MS,
+  SILENT_ROUND_TRIPS,
+} from '../limits.ts';
 import { linkPair, Recorder, type LinkPair } from '../testing/index.ts';
 import type { Channel, Resumer } from '../types.ts';
 import type { LinkCore } from './link.ts';
@@ -64,14 +69,16 @@ test('what was said and is not answered: first a question, then the link is sile
   at.recorder.channel!.write(Buffer.from('x'));
   await turns();
   const said = wholeMs();
+  const roundTrips = SILENT_ROUND_TRIPS * at.link.rttEstimateMs;
+  const patience = Math.ceil(Math.max(SILENT_AFTER_MS, roundTrips));
   at.link.check(said + PROBE_AFTER_MS);
   assert.equal(at.link.stats.silent, false, 'only asked');
-  at.link.check(said + PROBE_AFTER_MS + SILENT_AFTER_MS - 50);
+  at.link.check(said + PROBE_AFTER_MS + patience - 50);
   assert.equal(at.link.stats.silent, false);
-  at.link.check(said + PROBE_AFTER_MS + SILENT_AFTER_MS);
+  at.link.check(said + PROBE_AFTER_MS + patience);
   assert.equal(at.link.stats.silent, true);
   assert.equal(at.silences, 1);
-  at.link.check(said + PROBE_AFTER_MS + SILENT_AFTER_MS + 500);
+  at.link.check(said + PROBE_AFTER_MS + patience + 500);
   assert.equal(at.silences, 2, 'said again while it lasts');
   assert.equal(at.link.closed, false, 'liveness decides about that, later');
   at.taken[0]!.write(Buffer.from('back'));
