@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import { absolute, expand } from './paths.ts';
 
 test('names are relative to where the session begins, and ~ is the home', async () => {
-  const folders = { start: '/work/project', home: '/home/ann' };
+  const folders = { start: '/srv/project', home: '/home/ann' };
   for (const [path, expected] of [
-    ['', '/work/project'],
-    ['file', '/work/project/file'],
+    ['', '/srv/project'],
+    ['file', '/srv/project/file'],
     ['/etc', '/etc'],
     ['~', '/home/ann'],
     ['~/file', '/home/ann/file'],
